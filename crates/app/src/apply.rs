@@ -1,0 +1,264 @@
+//! Manifests: planned first, then applied in one transaction.
+
+use std::collections::BTreeMap;
+
+use greenlight_domain::dataset::{ColumnRole, ContractReport, DatasetSpec, check_column};
+use greenlight_domain::manifest::Document;
+use greenlight_domain::plan::{Change, PlannedAction, differences};
+use greenlight_domain::role::{Action, Actor};
+use greenlight_domain::training::split_version;
+use greenlight_domain::value_model::ValueModel;
+use greenlight_store::{Connection, StoreError};
+use serde_json::{Value, json};
+
+use crate::{App, AppError, allow, live};
+
+/// Most documents in one request.
+const MAX_DOCUMENTS: usize = 500;
+
+/// What applying `documents` would change. Nothing is written.
+pub async fn plan(app: &App, actor: &Actor, documents: &[Document]) -> Result<Vec<Change>, AppError> {
+    allow(actor, Action::Read)?;
+    let ordered = check(documents)?;
+    let mut connection = app.store.read().await?;
+    let mut changes = Vec::with_capacity(ordered.len());
+    for document in ordered {
+        changes.push(planned(&mut connection, document).await?);
+    }
+    Ok(changes)
+}
+
+/// Applies `documents`: all of them or none.
+pub async fn apply(app: &App, actor: &Actor, documents: &[Document]) -> Result<Vec<Change>, AppError> {
+    allow(actor, Action::Apply)?;
+    let ordered = check(documents)?;
+    let reports = check_data(app, &ordered).await?;
+    let mut transaction = app.store.begin().await?;
+    let mut changes = Vec::with_capacity(ordered.len());
+    for document in &ordered {
+        let change = planned(&mut transaction, document).await?;
+        if change.action == PlannedAction::Refused {
+            let reason = change.reason.unwrap_or_default();
+            return Err(AppError::Conflict(format!("{} {}: {reason}; nothing was applied", change.kind, change.name)));
+        }
+        if change.action != PlannedAction::Unchanged {
+            write(app, &mut transaction, actor, document, &reports).await?;
+            let detail = json!({ "action": change.action, "fields": change.fields });
+            let subject = format!("{}/{}", document.kind().to_lowercase(), document.reference());
+            app.audit(&mut transaction, actor, "manifest.apply", &subject, detail).await?;
+        }
+        changes.push(change);
+    }
+    for document in &ordered {
+        check_references(&mut transaction, document).await?;
+    }
+    transaction.commit().await.map_err(StoreError::from)?;
+    live::publish_all(app).await?;
+    Ok(changes)
+}
+
+fn check(documents: &[Document]) -> Result<Vec<&Document>, AppError> {
+    if documents.is_empty() || documents.len() > MAX_DOCUMENTS {
+        return Err(AppError::Invalid(format!("send 1 to {MAX_DOCUMENTS} documents, not {}", documents.len())));
+    }
+    let mut seen = BTreeMap::new();
+    for document in documents {
+        document.validate()?;
+        if seen.insert((document.kind(), document.reference()), ()).is_some() {
+            let name = document.reference();
+            return Err(AppError::Invalid(format!("{} {name} is described twice", document.kind())));
+        }
+    }
+    let mut ordered: Vec<&Document> = documents.iter().collect();
+    ordered.sort_by_key(|d| (d.rank(), d.reference()));
+    Ok(ordered)
+}
+
+async fn planned(connection: &mut Connection, document: &Document) -> Result<Change, AppError> {
+    let stored = stored_spec(connection, document).await?;
+    let proposed = document.spec_json();
+    let fields = stored.as_ref().map(|before| differences(before, &proposed)).unwrap_or_default();
+    let action = match (&stored, fields.is_empty()) {
+        (None, _) => PlannedAction::Create,
+        (Some(_), true) => PlannedAction::Unchanged,
+        (Some(_), false) if document.is_immutable() => PlannedAction::Refused,
+        (Some(_), false) => PlannedAction::Update,
+    };
+    let reason = (action == PlannedAction::Refused).then(|| match document {
+        Document::BusinessCase { .. } => {
+            "a business case is never edited; give the new one another name and it supersedes this one".to_owned()
+        }
+        _ => "a published version never changes; raise its version".to_owned(),
+    });
+    Ok(Change { kind: document.kind().to_owned(), name: document.reference(), action, fields, reason })
+}
+
+async fn stored_spec(connection: &mut Connection, document: &Document) -> Result<Option<Value>, AppError> {
+    fn json_of<T: serde::Serialize>(spec: Option<T>) -> Option<Value> {
+        spec.and_then(|s| serde_json::to_value(s).ok())
+    }
+    Ok(match document {
+        Document::Initiative { name, .. } => json_of(greenlight_store::initiative::get(connection, name).await?),
+        Document::BusinessCase { name, .. } => json_of(greenlight_store::business_case::get(connection, name).await?),
+        Document::Dataset { name, version, .. } => {
+            json_of(greenlight_store::dataset::get(connection, name, *version).await?.map(|d| d.0))
+        }
+        Document::Policy { name, version, .. } => {
+            json_of(greenlight_store::policy::get(connection, name, *version).await?)
+        }
+        Document::Endpoint { name, .. } => json_of(greenlight_store::endpoint::get(connection, name).await?),
+        Document::Training { name, .. } => json_of(greenlight_store::training::get(connection, name).await?),
+    })
+}
+
+async fn write(
+    app: &App,
+    connection: &mut Connection,
+    actor: &Actor,
+    document: &Document,
+    reports: &BTreeMap<String, ContractReport>,
+) -> Result<(), AppError> {
+    let stamp = app.stamp(actor);
+    match document {
+        Document::Initiative { name, spec } => {
+            greenlight_store::initiative::upsert(connection, name, spec, stamp).await?;
+        }
+        Document::BusinessCase { name, spec } => {
+            greenlight_store::business_case::insert(connection, name, spec, stamp).await?;
+        }
+        Document::Dataset { name, version, spec } => {
+            let report = reports
+                .get(&document.reference())
+                .ok_or_else(|| AppError::Internal("the data set was not checked".to_owned()))?;
+            greenlight_store::dataset::insert(connection, (name, *version), spec, report, stamp).await?;
+        }
+        Document::Policy { name, version, spec } => {
+            greenlight_store::policy::insert(connection, (name, *version), spec, stamp).await?;
+        }
+        Document::Endpoint { name, spec } => {
+            greenlight_store::endpoint::upsert(connection, name, spec, stamp).await?;
+        }
+        Document::Training { name, spec } => {
+            greenlight_store::training::upsert(connection, name, spec, stamp).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads every new data set once and checks its contract, before the transaction begins.
+async fn check_data(app: &App, documents: &[&Document]) -> Result<BTreeMap<String, ContractReport>, AppError> {
+    let mut reports = BTreeMap::new();
+    for document in documents {
+        let Document::Dataset { name, version, spec } = document else {
+            continue;
+        };
+        let mut connection = app.store.read().await?;
+        let known = greenlight_store::dataset::get(&mut connection, name, *version).await?;
+        drop(connection);
+        let report = match known {
+            Some((_, report)) => report,
+            None => contract_report(app, spec).await?,
+        };
+        if !report.passed() {
+            let reference = document.reference();
+            let violations = report.violations.join("; ");
+            return Err(AppError::Invalid(format!("Dataset {reference} does not meet its contract: {violations}")));
+        }
+        reports.insert(document.reference(), report);
+    }
+    Ok(reports)
+}
+
+async fn contract_report(app: &App, spec: &DatasetSpec) -> Result<ContractReport, AppError> {
+    if spec.sha256.is_empty() {
+        return Err(AppError::Invalid(format!("sha256: upload '{}' first and give its digest", spec.file)));
+    }
+    let file = app.artifacts.file(&spec.sha256).await?;
+    let shape = app.lake.dataset_shape(&file).await?;
+    let mut violations = Vec::new();
+    for (name, contract) in &spec.contract {
+        match shape.columns.iter().find(|c| c.name.as_ref() == name) {
+            None => violations.push(format!("{name} is not in the file")),
+            Some(found) if found.column_type != contract.column_type => {
+                violations.push(format!("{name} holds another type than the contract says"));
+            }
+            Some(_) => {}
+        }
+    }
+    for column in &shape.columns {
+        if !spec.contract.contains_key(column.name.as_ref()) {
+            violations.push(format!("{} is in the file but not in the contract", column.name));
+        }
+    }
+    if violations.is_empty() {
+        let columns: Vec<String> = spec.contract.keys().cloned().collect();
+        let time = spec.column_of(ColumnRole::Time).unwrap_or_default();
+        let frame = app.lake.read_dataset(&file, &columns, time, None).await?;
+        for (field, column) in frame.fields().iter().zip(frame.columns()) {
+            if let Some(contract) = spec.contract.get(field.name.as_ref()) {
+                let found = check_column(&field.name, column, contract);
+                violations.extend(found.into_iter().map(|(rule, rows)| format!("{rule} in {rows} rows")));
+            }
+        }
+    }
+    Ok(ContractReport { rows: shape.rows, violations })
+}
+
+/// What a document refers to must exist and fit, once everything of the request is written.
+async fn check_references(connection: &mut Connection, document: &Document) -> Result<(), AppError> {
+    match document {
+        Document::Endpoint { name, spec } => {
+            let initiative = greenlight_store::initiative::get(connection, &spec.initiative)
+                .await?
+                .ok_or_else(|| missing("initiative", &spec.initiative, name))?;
+            let dataset = dataset_of(connection, &spec.dataset, name).await?;
+            crate::release::policy_of(connection, &spec.policy).await?;
+            let features = dataset.decision_time_features();
+            let value = ValueModel::compile(&initiative.value, &features)?;
+            if !value.decisions.iter().any(|d| d.as_ref() == spec.holdout.decision) {
+                return Err(AppError::Invalid(format!(
+                    "Endpoint {name}: holdout.decision '{}' is not one of the decisions {}",
+                    spec.holdout.decision,
+                    initiative.value.decisions.join(", ")
+                )));
+            }
+            let taken = |column: &str| features.iter().any(|f| f.name.as_ref() == column);
+            for column in std::iter::once(&spec.unit).chain(&spec.event_time) {
+                if taken(column) {
+                    return Err(AppError::Invalid(format!(
+                        "Endpoint {name}: '{column}' is a feature; unit and event_time are columns of their own"
+                    )));
+                }
+            }
+        }
+        Document::Training { name, spec } => {
+            let dataset = dataset_of(connection, &spec.dataset, name).await?;
+            for feature in &spec.features {
+                match dataset.contract.get(feature) {
+                    Some(c) if c.role == ColumnRole::Feature => {}
+                    Some(_) => {
+                        return Err(AppError::Invalid(format!("Training {name}: '{feature}' is not a feature")));
+                    }
+                    None => return Err(missing("column", feature, name)),
+                }
+            }
+        }
+        Document::BusinessCase { name, spec } => {
+            if greenlight_store::initiative::get(connection, &spec.initiative).await?.is_none() {
+                return Err(missing("initiative", &spec.initiative, name));
+            }
+        }
+        Document::Initiative { .. } | Document::Dataset { .. } | Document::Policy { .. } => {}
+    }
+    Ok(())
+}
+
+async fn dataset_of(connection: &mut Connection, reference: &str, by: &str) -> Result<DatasetSpec, AppError> {
+    let (name, version) = split_version(reference)?;
+    let found = greenlight_store::dataset::get(connection, name, version).await?;
+    found.map(|d| d.0).ok_or_else(|| missing("dataset", reference, by))
+}
+
+fn missing(what: &'static str, name: &str, by: &str) -> AppError {
+    AppError::not_found(what, name, &format!("'{by}' refers to it"))
+}

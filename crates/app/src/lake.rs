@@ -1,0 +1,226 @@
+//! What the house needs from the lake: durable events, and the joins that settling and gates read.
+//!
+//! One of the two traits of the house. The real one stands in `greenlight-lake`, a faithful one in memory in
+//! `greenlight-testkit`; both pass the same contract suite.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use greenlight_domain::frame::{Field, Frame};
+use greenlight_domain::prediction::{Outcome, PredictionBatch, PredictionId, Variant};
+use greenlight_domain::time::Micros;
+use serde::Serialize;
+use thiserror::Error;
+
+/// Why the lake did not do something.
+#[derive(Debug, Error)]
+pub enum LakeError {
+    /// The disk cannot follow or is full: nothing was acknowledged; the caller may try again later.
+    #[error("the event log cannot be written: {0}")]
+    Unavailable(String),
+    /// A file is not what it claims to be; the message says which and where.
+    #[error("{0}")]
+    Corrupt(String),
+    /// The data do not have the columns or types that were asked for.
+    #[error("{0}")]
+    Schema(String),
+    /// Anything else that the storage reports.
+    #[error("lake: {0}")]
+    Storage(String),
+}
+
+/// One prediction that decided about a unit, joined to its outcome, as settling needs it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JoinedRow {
+    /// Which prediction.
+    pub id: PredictionId,
+    /// Its event time.
+    pub at: Micros,
+    /// Champion or holdout.
+    pub variant: Variant,
+    /// Probability with which the unit would have got the champion; 0 when nothing was rolling out.
+    pub champion_propensity: f64,
+    /// The release that was rolling out, if any.
+    pub release: Option<Arc<str>>,
+    /// The model's probability; NaN when none was asked.
+    pub probability: f64,
+    /// What was done.
+    pub decision: Arc<str>,
+    /// What the champion would have decided, where one was asked (see `Prediction::champion_decision`).
+    pub champion_decision: Option<Arc<str>>,
+    /// Whether the model failed and the holdout rule answered.
+    pub failed: bool,
+    /// The latest outcome that was received, if any.
+    pub outcome: Option<f64>,
+}
+
+/// Joined rows with the features that the value model reads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JoinedBatch {
+    /// Features, one row for each of `rows`.
+    pub features: Frame,
+    /// The rows.
+    pub rows: Vec<JoinedRow>,
+}
+
+/// A settled prediction as it is written, once, by one settle run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Settlement {
+    /// Which prediction.
+    pub id: PredictionId,
+    /// Day of the prediction since the epoch.
+    pub day: i32,
+    /// Champion or holdout.
+    pub variant: Variant,
+    /// The release that was rolling out, if any.
+    pub release: Option<Arc<str>>,
+    /// What it was worth, minor units.
+    pub value_minor: i64,
+    /// Contribution to the money earned against the holdout, minor units; `None` when it was not randomised.
+    pub earned_minor: Option<f64>,
+    /// Whether an outcome other than 0 was seen.
+    pub positive: bool,
+    /// Whether the model failed.
+    pub failed: bool,
+    /// Percent of units that got the champion when this one was assigned; tells the steps of a rollout apart.
+    pub champion_percent: u8,
+    /// What an earlier run had settled for this prediction, when this one corrects it.
+    pub reverses: Option<Reversed>,
+}
+
+/// The part of an earlier settlement that a correction takes back.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Reversed {
+    /// What it was worth before, minor units.
+    pub value_minor: i64,
+    /// What it contributed before, minor units.
+    pub earned_minor: Option<f64>,
+    /// Whether an outcome other than 0 had been seen.
+    pub positive: bool,
+}
+
+/// A late or corrected outcome for a prediction that was settled before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LateRow {
+    /// The prediction, joined to its newest outcome.
+    pub row: JoinedRow,
+    /// What stands in the ledger now (the last settlement of this prediction).
+    pub settled: Settlement,
+}
+
+/// Late rows with their features.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LateBatch {
+    /// Features, one row for each of `rows`.
+    pub features: Frame,
+    /// The rows.
+    pub rows: Vec<LateRow>,
+}
+
+/// A data set's shape, as read from its file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DatasetShape {
+    /// Rows.
+    pub rows: u64,
+    /// Columns in the order of the file.
+    pub columns: Vec<Field>,
+}
+
+/// What a shadow did, from the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShadowRow {
+    /// Its probability; NaN when it failed.
+    pub probability: f64,
+    /// Whether its decision differs from the live one.
+    pub disagrees: bool,
+    /// Microseconds spent scoring.
+    pub latency_us: i64,
+    /// Whether it failed.
+    pub failed: bool,
+}
+
+/// Counts of live traffic of one variant, from the log.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrafficRow {
+    /// Which variant.
+    pub variant: Variant,
+    /// Predictions.
+    pub predictions: u64,
+    /// Of those, how many failed and fell back.
+    pub errors: u64,
+    /// Median scoring time, microseconds.
+    pub p50_latency_us: f64,
+    /// 99th percentile of scoring time, microseconds.
+    pub p99_latency_us: f64,
+    /// Event time of the newest one.
+    pub newest: Micros,
+}
+
+/// Durable events and the joins over them.
+#[async_trait]
+pub trait Lake: Send + Sync + 'static {
+    /// Makes the tables of an endpoint ready for events with these features, recovering segments that a crash left
+    /// behind. Idempotent. Features may be added later, never removed or retyped.
+    async fn open(&self, endpoint: &str, features: Arc<[Field]>) -> Result<(), LakeError>;
+
+    /// Appends predictions; returns after the group commit that made them durable.
+    async fn append_predictions(&self, endpoint: &str, batch: PredictionBatch) -> Result<(), LakeError>;
+
+    /// Appends outcomes; returns after the group commit that made them durable.
+    /// Receiving the same outcome twice is harmless: the latest one of a prediction counts.
+    async fn append_outcomes(&self, endpoint: &str, outcomes: Vec<Outcome>) -> Result<(), LakeError>;
+
+    /// Seals what was appended so far into the Delta tables, exactly once, so that the joins below see it.
+    /// Returns the sequence number of the newest sealed outcome segment (0 when there is none).
+    async fn seal(&self, endpoint: &str) -> Result<i64, LakeError>;
+
+    /// Sealed predictions of champion and holdout with event time in `[from, until)`, each joined to its newest
+    /// sealed outcome of that name; each prediction once, ordered by event time and id, in batches of at
+    /// most 8,192 rows.
+    async fn matured(
+        &self,
+        endpoint: &str,
+        outcome: &str,
+        from: Micros,
+        until: Micros,
+    ) -> Result<Vec<JoinedBatch>, LakeError>;
+
+    /// Predictions with event time before `settled_until` that have an outcome in a segment newer than
+    /// `after_segment`, joined to their newest outcome and their last settlement.
+    async fn late(
+        &self,
+        endpoint: &str,
+        outcome: &str,
+        settled_until: Micros,
+        after_segment: i64,
+    ) -> Result<LateBatch, LakeError>;
+
+    /// Writes the settlements of `run` exactly once: when that run was written before, nothing is written.
+    async fn write_settlements(&self, endpoint: &str, run: i64, rows: &[Settlement]) -> Result<(), LakeError>;
+
+    /// The settlements that `run` wrote, or `None` when it wrote none (so a crashed settle can go on).
+    async fn settlements_of(&self, endpoint: &str, run: i64) -> Result<Option<Vec<Settlement>>, LakeError>;
+
+    /// What the shadow of `release` did.
+    async fn shadow_rows(&self, endpoint: &str, release: &str) -> Result<Vec<ShadowRow>, LakeError>;
+
+    /// Sealed traffic by variant; with `release`, only rows logged while that release was rolling out.
+    async fn traffic(&self, endpoint: &str, release: Option<&str>) -> Result<Vec<TrafficRow>, LakeError>;
+
+    /// The ids that are durable now, sealed or not, for the reconciliation of a client's ledger.
+    async fn prediction_ids(&self, endpoint: &str) -> Result<Vec<PredictionId>, LakeError>;
+
+    /// The shape of a Parquet file.
+    async fn dataset_shape(&self, file: &Path) -> Result<DatasetShape, LakeError>;
+
+    /// Reads these columns of a Parquet file, with `time` in `[from, until)`, in the order of the file. Dates,
+    /// timestamps and integers become numbers (time as epoch microseconds), strings text.
+    async fn read_dataset(
+        &self,
+        file: &Path,
+        columns: &[String],
+        time: &str,
+        window: Option<(Micros, Micros)>,
+    ) -> Result<Frame, LakeError>;
+}

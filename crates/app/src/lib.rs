@@ -1,0 +1,107 @@
+//! Use cases: authorise, change, audit, in one transaction.
+//!
+//! Owns what a person or a program can do here, one file a noun, and the two traits behind which the lake and the
+//! model runtime stand. It refuses HTTP, pages and command lines: those call the functions of this crate.
+
+pub mod apply;
+pub mod artifact;
+pub mod clock;
+pub mod endpoint;
+pub mod gate;
+pub mod initiative;
+pub mod lake;
+pub mod ledger;
+pub mod live;
+pub mod outcome;
+pub mod release;
+pub mod rollout;
+pub mod runtime;
+pub mod settle;
+pub mod token;
+pub mod training;
+
+mod audit;
+mod error;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use greenlight_domain::prediction::IdKey;
+use greenlight_domain::role::{Actor, Role};
+use greenlight_store::Store;
+use tokio::sync::Mutex;
+
+pub use error::{AppError, Kind, allow};
+
+use artifact::Artifacts;
+use clock::Clock;
+use lake::Lake;
+use live::Live;
+use runtime::ModelRuntime;
+
+/// Everything that use cases need, wired once by the binary.
+pub struct App {
+    /// Metadata.
+    pub store: Store,
+    /// Events.
+    pub lake: Arc<dyn Lake>,
+    /// Models.
+    pub runtime: Arc<dyn ModelRuntime>,
+    /// Artifacts by content.
+    pub artifacts: Artifacts,
+    /// The time.
+    pub clock: Clock,
+    /// Key of prediction ids.
+    pub id_key: IdKey,
+    /// What serving reads: endpoints with their routes and loaded models.
+    pub live: Arc<Live>,
+    tokens: token::Cache,
+    settling: Mutex<HashMap<String, Arc<Mutex<()>>>>,
+}
+
+/// The parts of an [`App`].
+pub struct Parts {
+    /// Metadata.
+    pub store: Store,
+    /// Events.
+    pub lake: Arc<dyn Lake>,
+    /// Models.
+    pub runtime: Arc<dyn ModelRuntime>,
+    /// Artifacts by content.
+    pub artifacts: Artifacts,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl App {
+    /// Starts the application: reads tokens, opens the tables of every endpoint (recovering what a crash left
+    /// behind) and loads the models that routes name.
+    pub async fn start(parts: Parts) -> Result<Arc<Self>, AppError> {
+        let id_key = token::id_key(&parts.store).await?;
+        let app = Arc::new(Self {
+            store: parts.store,
+            lake: parts.lake,
+            runtime: parts.runtime,
+            artifacts: parts.artifacts,
+            clock: parts.clock,
+            id_key,
+            live: Arc::new(Live::default()),
+            tokens: token::Cache::default(),
+            settling: Mutex::new(HashMap::new()),
+        });
+        app.refresh_tokens().await?;
+        live::publish_all(&app).await?;
+        Ok(app)
+    }
+
+    /// The lock that lets one settle of an endpoint run at a time.
+    async fn settle_lock(&self, endpoint: &str) -> Arc<Mutex<()>> {
+        let mut locks = self.settling.lock().await;
+        Arc::clone(locks.entry(endpoint.to_owned()).or_default())
+    }
+
+    /// The platform itself, for background jobs: it appears in the audit trail under this name.
+    pub fn system_actor() -> Actor {
+        Actor { name: "greenlight".to_owned(), role: Role::Admin }
+    }
+}

@@ -1,0 +1,59 @@
+//! What the house needs from a model runtime: train in process, load an artifact, score rows.
+//!
+//! The second of the two traits of the house. The real one stands in `greenlight-inference`, a small one in
+//! `greenlight-testkit`.
+
+use std::sync::Arc;
+
+use greenlight_domain::frame::Frame;
+use greenlight_domain::model::Signature;
+use greenlight_domain::training::Learner;
+use thiserror::Error;
+
+/// Why a model could not be trained, loaded or asked.
+#[derive(Debug, Error)]
+pub enum RuntimeError {
+    /// The artifact is not a model, is cut off, or claims something impossible.
+    #[error("the model artifact cannot be loaded: {0}")]
+    Artifact(String),
+    /// The rows do not fit the signature.
+    #[error("{0}")]
+    Signature(String),
+    /// The learner gave up.
+    #[error("training failed: {0}")]
+    Training(String),
+    /// The model yielded something that is not a probability.
+    #[error("scoring failed: {0}")]
+    Scoring(String),
+}
+
+/// A freshly trained model.
+#[derive(Debug, Clone)]
+pub struct TrainedModel {
+    /// What is stored and loaded again.
+    pub artifact: Vec<u8>,
+    /// Which runtime reads it.
+    pub flavor: String,
+    /// What goes in and comes out.
+    pub signature: Signature,
+    /// What the learner reports, such as the number of trees.
+    pub facts: Vec<(String, f64)>,
+}
+
+/// A loaded model. Scoring is pure: the same rows give the same probabilities.
+pub trait Model: Send + Sync + 'static {
+    /// What goes in and comes out.
+    fn signature(&self) -> &Signature;
+
+    /// The probability of each row. The frame must have at least the columns of the signature, found by name.
+    fn score(&self, rows: &Frame) -> Result<Vec<f64>, RuntimeError>;
+}
+
+/// Trains and loads models.
+pub trait ModelRuntime: Send + Sync + 'static {
+    /// Trains on `rows` (the features, in order) against `outcomes`. Blocks; call it off the async threads.
+    fn train(&self, learner: &Learner, rows: &Frame, outcomes: &[bool]) -> Result<TrainedModel, RuntimeError>;
+
+    /// Loads an artifact and checks it. Blocks.
+    fn load(&self, artifact: &[u8]) -> Result<Arc<dyn Model>, RuntimeError>;
+}

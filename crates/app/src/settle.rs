@@ -1,0 +1,294 @@
+//! Settling: matured predictions meet their outcomes and become money, incrementally and exactly once.
+//!
+//! A run first records what it sets out to do, then writes its settlements to the lake under its number, then adds
+//! their statistics and postings and moves the cursor in one SQL transaction. Cut off at any point, the next settle
+//! finishes the same run with the same range, and each of the three steps takes place once.
+
+use std::collections::BTreeMap;
+
+use greenlight_domain::cost;
+use greenlight_domain::evidence::Grade;
+use greenlight_domain::frame::Frame;
+use greenlight_domain::ledger::{DayStatistics, Posting, PostingKind, earned_minor};
+use greenlight_domain::prediction::Variant;
+use greenlight_domain::role::{Action, Actor};
+use greenlight_domain::time::Micros;
+use greenlight_domain::value_model::{ValueModel, Valued};
+use greenlight_store::StoreError;
+use greenlight_store::endpoint::{SettleCursor, SettleIntent};
+use greenlight_store::ledger::StatisticRow;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::audit::new_id;
+use crate::lake::{JoinedRow, Reversed, Settlement};
+use crate::live::LiveEndpoint;
+use crate::{App, AppError, allow};
+
+/// What a settle did.
+#[derive(Debug, Clone, Serialize)]
+pub struct Settled {
+    /// Number of the run.
+    pub run: i64,
+    /// Predictions before this event time are settled now.
+    pub settled_until: Micros,
+    /// Predictions that matured in this run.
+    pub matured: usize,
+    /// Predictions that a late or revised outcome corrected.
+    pub corrected: usize,
+}
+
+/// Settles an endpoint as far as its outcomes have matured.
+pub async fn settle(app: &App, actor: &Actor, endpoint: &str) -> Result<Settled, AppError> {
+    allow(actor, Action::Record)?;
+    let live = app
+        .live
+        .get(endpoint)
+        .ok_or_else(|| AppError::not_found("endpoint", endpoint, "list them with 'greenlight endpoint list'"))?;
+    let lock = app.settle_lock(endpoint).await;
+    let _one_at_a_time = lock.lock().await;
+    let (before, intent, initiative) = match set_out(app, &live, endpoint).await? {
+        Task::Run(before, intent, initiative) => (before, intent, *initiative),
+        Task::Nothing(cursor) => {
+            let (run, settled_until) = (cursor.run, cursor.settled_until);
+            return Ok(Settled { run, settled_until, matured: 0, corrected: 0 });
+        }
+    };
+    let resumed = app.lake.settlements_of(endpoint, intent.run).await?;
+    let settlements = match resumed {
+        Some(settlements) => settlements,
+        None => {
+            let settlements = value_all(app, &live, &initiative.value.outcome, &before, &intent).await?;
+            if !settlements.is_empty() {
+                app.lake.write_settlements(endpoint, intent.run, &settlements).await?;
+            }
+            settlements
+        }
+    };
+    let corrected = settlements.iter().filter(|s| s.reverses.is_some()).count();
+    let matured = settlements.len() - corrected;
+    book(app, actor, &live, &initiative.costs, (&before, &intent), &settlements).await?;
+    Ok(Settled { run: intent.run, settled_until: intent.until.max(before.settled_until), matured, corrected })
+}
+
+enum Task {
+    Run(SettleCursor, SettleIntent, Box<greenlight_domain::initiative::InitiativeSpec>),
+    Nothing(SettleCursor),
+}
+
+/// Reads how far the endpoint is settled and records what this run will do, unless a run was cut off.
+async fn set_out(
+    app: &App,
+    live: &LiveEndpoint,
+    endpoint: &str,
+) -> Result<Task, AppError> {
+    let missing = || AppError::not_found("endpoint", endpoint, "");
+    let sealed = app.lake.seal(endpoint).await?;
+    let mut transaction = app.store.begin().await?;
+    let cursor = greenlight_store::endpoint::cursor(&mut transaction, endpoint).await?.ok_or_else(missing)?;
+    let pending = greenlight_store::endpoint::intent(&mut transaction, endpoint).await?.ok_or_else(missing)?;
+    let initiative = greenlight_store::initiative::get(&mut transaction, &live.spec.initiative)
+        .await?
+        .ok_or_else(|| AppError::not_found("initiative", &live.spec.initiative, ""))?;
+    if pending.run == cursor.run + 1 {
+        return Ok(Task::Run(cursor, pending, Box::new(initiative)));
+    }
+    // In a replay the events carry their own time, and the newest outcome tells how late it is.
+    let now = if live.spec.event_time.is_some() { cursor.watermark } else { app.clock.now() };
+    let until = now.plus_days(-i64::from(initiative.value.window_days)).max(cursor.settled_until);
+    if until == cursor.settled_until && sealed <= cursor.outcome_segment {
+        return Ok(Task::Nothing(cursor));
+    }
+    let intent = SettleIntent { run: cursor.run + 1, until, segment: sealed };
+    greenlight_store::endpoint::intend(&mut transaction, endpoint, &intent).await?;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(Task::Run(cursor, intent, Box::new(initiative)))
+}
+
+async fn value_all(
+    app: &App,
+    live: &LiveEndpoint,
+    outcome: &str,
+    before: &SettleCursor,
+    intent: &SettleIntent,
+) -> Result<Vec<Settlement>, AppError> {
+    let mut settlements = Vec::new();
+    if intent.until > before.settled_until {
+        let batches = app.lake.matured(&live.name, outcome, before.settled_until, intent.until).await?;
+        for batch in &batches {
+            for (index, row) in batch.rows.iter().enumerate() {
+                settlements.push(value_row(live, &batch.features, index, row, None)?);
+            }
+        }
+    }
+    if intent.segment > before.outcome_segment && before.settled_until > Micros(0) {
+        let late = app.lake.late(&live.name, outcome, before.settled_until, before.outcome_segment).await?;
+        for (index, late_row) in late.rows.iter().enumerate() {
+            let old = &late_row.settled;
+            let reversed =
+                Reversed { value_minor: old.value_minor, earned_minor: old.earned_minor, positive: old.positive };
+            let new = value_row(live, &late.features, index, &late_row.row, Some(reversed))?;
+            if new.value_minor != old.value_minor || new.positive != old.positive {
+                settlements.push(new);
+            }
+        }
+    }
+    Ok(settlements)
+}
+
+fn value_row(
+    live: &LiveEndpoint,
+    features: &Frame,
+    index: usize,
+    row: &JoinedRow,
+    reverses: Option<Reversed>,
+) -> Result<Settlement, AppError> {
+    // An outcome that did not come within the window did not happen.
+    let outcome = row.outcome.unwrap_or(0.0);
+    let value_minor = value_of(&live.value, features, index, row, outcome)?;
+    let randomised = row.release.is_some() && row.champion_propensity > 0.0 && row.champion_propensity < 1.0;
+    let earned = if randomised {
+        let agree = row.champion_decision.as_deref() == Some(live.holdout_decision.as_ref()) || row.failed;
+        Some(earned_minor(row.variant, row.champion_propensity, agree, value_minor)?)
+    } else {
+        None
+    };
+    Ok(Settlement {
+        id: row.id,
+        day: row.at.day(),
+        variant: row.variant,
+        release: row.release.clone(),
+        value_minor,
+        earned_minor: earned,
+        positive: outcome > 0.0,
+        failed: row.failed,
+        champion_percent: (row.champion_propensity * 100.0).round() as u8,
+        reverses,
+    })
+}
+
+fn value_of(
+    value: &ValueModel,
+    features: &Frame,
+    index: usize,
+    row: &JoinedRow,
+    outcome: f64,
+) -> Result<i64, AppError> {
+    let valued =
+        Valued { frame: features, row: index, probability: row.probability, decision: &row.decision, outcome };
+    Ok(value.value_minor(valued)?)
+}
+
+/// Statistics by release, variant, split and day.
+fn summarise(settlements: &[Settlement]) -> Vec<StatisticRow> {
+    let mut rows: BTreeMap<(String, Variant, u8, i32), DayStatistics> = BTreeMap::new();
+    for settled in settlements {
+        let release = settled.release.as_deref().unwrap_or("").to_owned();
+        let key = (release, settled.variant, settled.champion_percent, settled.day);
+        let day = rows.entry(key).or_insert_with(|| DayStatistics { day: settled.day, ..DayStatistics::default() });
+        let old = settled.reverses;
+        let is_new = i64::from(old.is_none());
+        day.units += is_new;
+        day.errors += is_new * i64::from(settled.failed);
+        day.positives += i64::from(settled.positive) - i64::from(old.is_some_and(|o| o.positive));
+        day.gross_minor += settled.value_minor - old.map_or(0, |o| o.value_minor);
+        if let Some(earned) = settled.earned_minor {
+            let before = old.and_then(|o| o.earned_minor).unwrap_or(0.0);
+            day.randomised += is_new;
+            day.earned_sum += earned - before;
+            day.earned_sum_squares += earned * earned - before * before;
+        }
+    }
+    rows.into_iter()
+        .map(|((release, variant, champion_percent, _), statistics)| StatisticRow {
+            release,
+            variant,
+            champion_percent,
+            statistics,
+        })
+        .collect()
+}
+
+async fn book(
+    app: &App,
+    actor: &Actor,
+    live: &LiveEndpoint,
+    costs: &[cost::CostLine],
+    (before, intent): (&SettleCursor, &SettleIntent),
+    settlements: &[Settlement],
+) -> Result<(), AppError> {
+    let rows = summarise(settlements);
+    let first_day = settlements.iter().map(|s| s.day).min();
+    let cost_from = match (before.cost_until, first_day) {
+        (Micros(0), Some(day)) => Micros::from_day(day),
+        (since, _) => since,
+    };
+    let cost_until = if cost_from == Micros(0) { Micros(0) } else { Micros::from_day(intent.until.day()).max(cost_from) };
+    let after = SettleCursor {
+        settled_until: intent.until.max(before.settled_until),
+        run: intent.run,
+        outcome_segment: intent.segment.max(before.outcome_segment),
+        cost_until,
+        ..*before
+    };
+    let new = settlements.iter().filter(|s| s.reverses.is_none()).count() as u64;
+    let days = u32::try_from(cost_until.day() - cost_from.day()).unwrap_or(0);
+    let mut postings = postings_of(&live.name, intent.run, &rows);
+    let cost_minor = cost::accrue(costs, days, new);
+    if cost_minor != 0 {
+        postings.push(Posting {
+            endpoint: live.name.to_string(),
+            release: None,
+            variant: None,
+            day: cost_until.day() - 1,
+            kind: PostingKind::Cost,
+            amount_minor: -cost_minor,
+            grade: Grade::D,
+            settle_run: intent.run,
+        });
+    }
+    let mut transaction = app.store.begin().await?;
+    if !greenlight_store::endpoint::advance_cursor(&mut transaction, &live.name, before, &after).await? {
+        return Err(AppError::Conflict(format!("another instance settled {} meanwhile; nothing was booked", live.name)));
+    }
+    for row in &rows {
+        greenlight_store::ledger::add_statistics(&mut transaction, &live.name, row).await?;
+    }
+    for posting in &postings {
+        let now = app.clock.now();
+        greenlight_store::ledger::post(&mut transaction, &new_id(), posting, live.value.currency, now).await?;
+    }
+    let detail = json!({ "run": intent.run, "until": after.settled_until, "rows": settlements.len() });
+    app.audit(&mut transaction, actor, "ledger.settle", &live.name, detail).await?;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(())
+}
+
+fn postings_of(endpoint: &str, run: i64, rows: &[StatisticRow]) -> Vec<Posting> {
+    let mut gross: BTreeMap<(String, Variant, i32), i64> = BTreeMap::new();
+    let mut earned: BTreeMap<(String, i32), f64> = BTreeMap::new();
+    for row in rows {
+        let day = &row.statistics;
+        *gross.entry((row.release.clone(), row.variant, day.day)).or_default() += day.gross_minor;
+        if !row.release.is_empty() {
+            *earned.entry((row.release.clone(), day.day)).or_default() += day.earned_sum;
+        }
+    }
+    let posting = |release: &str, variant, day, kind, amount_minor| Posting {
+        endpoint: endpoint.to_owned(),
+        release: (!release.is_empty()).then(|| release.to_owned()),
+        variant,
+        day,
+        kind,
+        amount_minor,
+        grade: Grade::A,
+        settle_run: run,
+    };
+    let gross = gross
+        .iter()
+        .map(|((release, variant, day), minor)| posting(release, Some(*variant), *day, PostingKind::Gross, *minor));
+    let earned = earned
+        .iter()
+        .map(|((release, day), minor)| posting(release, None, *day, PostingKind::Incremental, minor.round() as i64));
+    gross.chain(earned).filter(|p| p.amount_minor != 0).collect()
+}

@@ -1,0 +1,125 @@
+//! Bearer tokens: issued once in clear text, kept as a hash, checked without touching the database.
+//!
+//! A token carries 256 random bits, so a plain SHA-256 is enough: there is nothing to guess, and the hot path pays
+//! one hash. Slow password hashes protect secrets that people choose; nobody chooses these.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use greenlight_domain::evidence::hex;
+use greenlight_domain::prediction::IdKey;
+use greenlight_domain::role::{Action, Actor, Role};
+use greenlight_store::token::Token;
+use greenlight_store::{Stamp, Store};
+use serde::Serialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::audit::new_id;
+use crate::{App, AppError, allow};
+
+/// Actors by the hash of their token.
+#[derive(Default)]
+pub(crate) struct Cache(ArcSwap<HashMap<String, Arc<Actor>>>);
+
+const PREFIX: &str = "gl_";
+const MAX_ACTOR_NAME: usize = 100;
+
+/// A token at the only moment when its secret is known.
+#[derive(Debug, Serialize)]
+pub struct IssuedToken {
+    /// Its id, for revoking.
+    pub id: String,
+    /// Whom it names.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// The token itself; it is not shown again.
+    pub token: String,
+}
+
+/// The key of prediction ids, made at the first start.
+pub(crate) async fn id_key(store: &Store) -> Result<IdKey, AppError> {
+    const KEY: &str = "prediction-id-key";
+    let fresh: [u8; 16] = rand::random();
+    let mut transaction = store.begin().await?;
+    greenlight_store::meta::put_if_absent(&mut transaction, KEY, &hex(&fresh)).await?;
+    let kept = greenlight_store::meta::get(&mut transaction, KEY).await?;
+    transaction.commit().await.map_err(greenlight_store::StoreError::from)?;
+    kept.and_then(|text| u128::from_str_radix(&text, 16).ok())
+        .map(|bits| IdKey(bits.to_be_bytes()))
+        .ok_or_else(|| AppError::Internal("the stored key of prediction ids is not 32 hexadecimal digits".to_owned()))
+}
+
+impl App {
+    /// Who sent this token.
+    pub fn authenticate(&self, token: &str) -> Result<Arc<Actor>, AppError> {
+        let hash = hash(token);
+        self.tokens.0.load().get(&hash).cloned().ok_or(AppError::Unauthenticated)
+    }
+
+    /// Issues the first admin token; `None` when any token exists already.
+    pub async fn issue_first_token(&self) -> Result<Option<IssuedToken>, AppError> {
+        let mut connection = self.store.read().await?;
+        if !greenlight_store::token::list(&mut connection).await?.is_empty() {
+            return Ok(None);
+        }
+        drop(connection);
+        self.issue_token(&Self::system_actor(), "admin", Role::Admin).await.map(Some)
+    }
+
+    /// Issues a token for a person or program.
+    pub async fn issue_token(&self, actor: &Actor, name: &str, role: Role) -> Result<IssuedToken, AppError> {
+        allow(actor, Action::Tokens)?;
+        let readable = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ' ');
+        if name.trim().is_empty() || name.len() > MAX_ACTOR_NAME || !name.chars().all(readable) {
+            return Err(AppError::Invalid("name: give a person or program a name of letters, digits, - _ . @".to_owned()));
+        }
+        if name == Self::system_actor().name {
+            return Err(AppError::Invalid(format!("name: '{name}' is the platform itself; choose another")));
+        }
+        let secret: [u8; 32] = rand::random();
+        let token = format!("{PREFIX}{}", hex(&secret));
+        let issued = IssuedToken { id: new_id(), name: name.to_owned(), role, token };
+        let owner = Actor { name: name.to_owned(), role };
+        let mut transaction = self.store.begin().await?;
+        let stamp: Stamp<'_> = self.stamp(actor);
+        greenlight_store::token::insert(&mut transaction, &issued.id, &owner, &hash(&issued.token), stamp).await?;
+        self.audit(&mut transaction, actor, "token.issue", &issued.id, json!({ "name": name, "role": role })).await?;
+        transaction.commit().await.map_err(greenlight_store::StoreError::from)?;
+        self.refresh_tokens().await?;
+        Ok(issued)
+    }
+
+    /// All tokens, without their secrets.
+    pub async fn list_tokens(&self, actor: &Actor) -> Result<Vec<Token>, AppError> {
+        allow(actor, Action::Tokens)?;
+        let mut connection = self.store.read().await?;
+        Ok(greenlight_store::token::list(&mut connection).await?)
+    }
+
+    /// Revokes a token at once.
+    pub async fn revoke_token(&self, actor: &Actor, id: &str) -> Result<(), AppError> {
+        allow(actor, Action::Tokens)?;
+        let mut transaction = self.store.begin().await?;
+        if !greenlight_store::token::revoke(&mut transaction, id, self.clock.now()).await? {
+            return Err(AppError::not_found("valid token", id, "list them with 'greenlight token list'"));
+        }
+        self.audit(&mut transaction, actor, "token.revoke", id, json!({})).await?;
+        transaction.commit().await.map_err(greenlight_store::StoreError::from)?;
+        self.refresh_tokens().await
+    }
+
+    pub(crate) async fn refresh_tokens(&self) -> Result<(), AppError> {
+        let mut connection = self.store.read().await?;
+        let valid = greenlight_store::token::valid(&mut connection).await?;
+        let actors = valid.into_iter().map(|(hash, actor)| (hash, Arc::new(actor))).collect();
+        self.tokens.0.store(Arc::new(actors));
+        Ok(())
+    }
+}
+
+fn hash(token: &str) -> String {
+    hex(&Sha256::digest(token.as_bytes()))
+}

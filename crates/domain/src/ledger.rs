@@ -1,0 +1,216 @@
+//! What was earned: daily sufficient statistics, postings, and the summary that pages and verdicts read.
+
+use greenlight_stats::Interval;
+use greenlight_stats::confidence_sequence::AsymptoticSequence;
+use greenlight_stats::incremental;
+use greenlight_stats::moments::Moments;
+use serde::{Deserialize, Serialize};
+
+use crate::DomainError;
+use crate::business_case::BusinessCaseSpec;
+use crate::evidence::Grade;
+use crate::money::Currency;
+use crate::prediction::Variant;
+use crate::time::Micros;
+
+/// The statistics of one endpoint, release, variant and day; they add up over days.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DayStatistics {
+    /// Days since the epoch of the prediction.
+    pub day: i32,
+    /// Matured units.
+    pub units: i64,
+    /// Of those, units with an outcome that was 1.
+    pub positives: i64,
+    /// Money as the value model counts it, minor units.
+    pub gross_minor: i64,
+    /// Of those units, how many were randomised between champion and holdout.
+    pub randomised: i64,
+    /// Sum of the earned contributions ([`incremental::earned`]), minor units.
+    pub earned_sum: f64,
+    /// Sum of their squares.
+    pub earned_sum_squares: f64,
+    /// Predictions whose model failed, so that the holdout rule answered.
+    pub errors: i64,
+}
+
+impl DayStatistics {
+    /// Adds the statistics of another settle run of the same day.
+    pub fn add(&mut self, other: &Self) {
+        self.units += other.units;
+        self.positives += other.positives;
+        self.gross_minor += other.gross_minor;
+        self.randomised += other.randomised;
+        self.earned_sum += other.earned_sum;
+        self.earned_sum_squares += other.earned_sum_squares;
+        self.errors += other.errors;
+    }
+}
+
+/// What one settled unit contributes to the money earned against the holdout, in minor units.
+///
+/// Horvitz–Thompson weighting by the recorded propensity. Where champion and holdout would have decided alike the
+/// model changed nothing, so the contribution is exactly zero whatever happened; leaving out that noise is trigger
+/// analysis (Deng and Hu, "Diluted Treatment Effect Estimation for Trigger Analysis in Online Controlled
+/// Experiments", WSDM 2015). It needs the champion's decision to be logged for holdout units too, which serving does.
+pub fn earned_minor(
+    variant: Variant,
+    champion_propensity: f64,
+    decisions_agree: bool,
+    value_minor: i64,
+) -> Result<f64, DomainError> {
+    if decisions_agree {
+        return Ok(0.0);
+    }
+    incremental::earned(variant == Variant::Champion, champion_propensity, value_minor as f64)
+        .map_err(|e| DomainError::invalid("propensity", e.to_string()))
+}
+
+/// What kind of money a posting is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PostingKind {
+    /// As the value model counts it, by variant.
+    Gross,
+    /// Against the holdout, by randomised assignment.
+    Incremental,
+    /// What it cost.
+    Cost,
+}
+
+impl PostingKind {
+    /// The word in columns.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gross => "gross",
+            Self::Incremental => "incremental",
+            Self::Cost => "cost",
+        }
+    }
+
+    /// Reads the word of [`PostingKind::as_str`].
+    pub fn parse(text: &str) -> Result<Self, DomainError> {
+        [Self::Gross, Self::Incremental, Self::Cost]
+            .into_iter()
+            .find(|k| k.as_str() == text)
+            .ok_or_else(|| DomainError::invalid("kind", format!("'{text}' is not a kind of posting")))
+    }
+}
+
+/// An immutable line of the ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Posting {
+    /// Which endpoint.
+    pub endpoint: String,
+    /// Which release, if any was live.
+    pub release: Option<String>,
+    /// Which variant, for gross money.
+    pub variant: Option<Variant>,
+    /// Day of the predictions, since the epoch.
+    pub day: i32,
+    /// Gross, incremental or cost.
+    pub kind: PostingKind,
+    /// Minor units; costs are negative.
+    pub amount_minor: i64,
+    /// How it is known.
+    pub grade: Grade,
+    /// The settle run that wrote it.
+    pub settle_run: i64,
+}
+
+/// A figure with what must travel with it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Figure {
+    /// Minor units.
+    pub minor: f64,
+    /// Lower end of its interval, if it is an estimate.
+    pub low_minor: Option<f64>,
+    /// Upper end.
+    pub high_minor: Option<f64>,
+    /// How it is known.
+    pub grade: Grade,
+    /// Which money.
+    pub currency: Currency,
+}
+
+impl Figure {
+    /// A figure that was counted, not estimated.
+    pub fn counted(minor: i64, grade: Grade, currency: Currency) -> Self {
+        Self { minor: minor as f64, low_minor: None, high_minor: None, grade, currency }
+    }
+
+    /// A figure with its interval.
+    pub fn estimated(interval: Interval, grade: Grade, currency: Currency) -> Self {
+        Self {
+            minor: interval.estimate,
+            low_minor: Some(interval.low),
+            high_minor: Some(interval.high),
+            grade,
+            currency,
+        }
+    }
+}
+
+/// The interval of the total that a release earned, valid at every look.
+///
+/// `moments` gathers the earned contributions of all randomised units since the rollout began.
+pub fn earned_total(moments: &Moments, alpha: f64, tuned_for_units: f64) -> Result<Option<Interval>, DomainError> {
+    let sequence = AsymptoticSequence::tuned_for(tuned_for_units, alpha)
+        .map_err(|e| DomainError::invalid("rollout", e.to_string()))?;
+    Ok(sequence.sum(moments))
+}
+
+/// Forecast beside actual at one day.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ForecastPoint {
+    /// Midnight after the day.
+    pub at: Micros,
+    /// Forecast so far: low, expected, high, minor units, grade D.
+    pub forecast_minor: [f64; 3],
+    /// Earned so far, minor units, grade A; absent before the rollout began.
+    pub earned_minor: Option<f64>,
+    /// Lower end of its confidence sequence.
+    pub earned_low_minor: Option<f64>,
+    /// Upper end.
+    pub earned_high_minor: Option<f64>,
+}
+
+/// Accumulates days (in order) into forecast and actual.
+pub fn forecast_against_actual(
+    case: &BusinessCaseSpec,
+    days: &[DayStatistics],
+    alpha: f64,
+    tuned_for_units: f64,
+) -> Result<Vec<ForecastPoint>, DomainError> {
+    let mut so_far = Moments::default();
+    let mut points = Vec::with_capacity(days.len());
+    for day in days {
+        let today = Moments { n: day.randomised.max(0) as u64, sum: day.earned_sum, sum_squares: day.earned_sum_squares };
+        so_far = so_far.merge(today);
+        let interval = earned_total(&so_far, alpha, tuned_for_units)?;
+        let at = Micros::from_day(day.day + 1);
+        points.push(ForecastPoint {
+            at,
+            forecast_minor: case.until(at),
+            earned_minor: (so_far.n > 0).then_some(so_far.sum),
+            earned_low_minor: interval.map(|i| i.low),
+            earned_high_minor: interval.map(|i| i.high),
+        });
+    }
+    Ok(points)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_both_would_decide_alike_nothing_was_earned() {
+        assert_eq!(earned_minor(Variant::Champion, 0.5, true, 12_345), Ok(0.0));
+        assert_eq!(earned_minor(Variant::Champion, 0.5, false, 100), Ok(100.0));
+        // A holdout unit that lost €5 stands for p / (1 - p) = 9 treated units that were spared the loss.
+        let spared = earned_minor(Variant::Holdout, 0.9, false, -500).unwrap();
+        assert!((spared - 4_500.0).abs() < 1e-9);
+        assert!(earned_minor(Variant::Champion, 1.0, false, 100).is_err(), "no holdout, no figure");
+    }
+}

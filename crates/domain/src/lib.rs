@@ -1,0 +1,34 @@
+//! The words of Greenlight as types and rules.
+//!
+//! Owns what a business case, a gate, a release, a rollout, a value model or a prediction id *is*, and every
+//! rule that needs nothing but its arguments. Refuses I/O, async, clocks and randomness: a caller hands in the
+//! time and the random bits, so that each rule can be tested with plain values.
+
+pub mod assignment;
+pub mod business_case;
+pub mod cost;
+pub mod dataset;
+pub mod endpoint;
+pub mod evidence;
+pub mod expression;
+pub mod frame;
+pub mod gate;
+pub mod initiative;
+pub mod ledger;
+pub mod manifest;
+pub mod model;
+pub mod money;
+pub mod plan;
+pub mod policy;
+pub mod prediction;
+pub mod release;
+pub mod role;
+pub mod rollout;
+pub mod route;
+pub mod time;
+pub mod training;
+pub mod value_model;
+
+mod error;
+
+pub use error::DomainError;

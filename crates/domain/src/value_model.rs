@@ -1,0 +1,204 @@
+//! The value model: the SQL expression that turns one (features, output, decision, outcomes) into money.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::DomainError;
+use crate::expression::{Cell, Expression, Kind, Scope};
+use crate::frame::{Column, ColumnType, Field, Frame};
+use crate::money::{Currency, minor_from_major};
+
+/// A value model as its owner writes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValueModelSpec {
+    /// SQL over `features.<column>`, `output.probability`, `decision` and `outcomes.<name>`, in major units.
+    pub expression: String,
+    /// Which money.
+    pub currency: Currency,
+    /// What was assumed; shown wherever a figure appears.
+    pub assumptions: Vec<String>,
+    /// The outcome that the model's probability is about. It is 0 or 1.
+    pub outcome: String,
+    /// What may be decided, the first being what is done when nothing earns.
+    pub decisions: Vec<String>,
+    /// Days after a prediction within which an outcome counts; after that an absent outcome is read as 0.
+    pub window_days: u16,
+}
+
+/// A checked value model, ready to value rows and to decide.
+#[derive(Debug, Clone)]
+pub struct ValueModel {
+    expression: Expression,
+    /// Names of the decisions, in the order of the manifest.
+    pub decisions: Vec<Arc<str>>,
+    /// Which money.
+    pub currency: Currency,
+    features: Arc<[Field]>,
+}
+
+/// One row to be valued: a position in a frame plus what was scored, done and seen.
+#[derive(Debug, Clone, Copy)]
+pub struct Valued<'a> {
+    /// Features, with the schema the value model was compiled for.
+    pub frame: &'a Frame,
+    /// Which row of the frame.
+    pub row: usize,
+    /// The model's probability; NaN when no model was asked.
+    pub probability: f64,
+    /// What was done.
+    pub decision: &'a str,
+    /// What happened: 0 or 1.
+    pub outcome: f64,
+}
+
+struct Columns<'a> {
+    features: &'a [Field],
+    outcome: &'a str,
+}
+
+const PROBABILITY: usize = 0;
+const DECISION: usize = 1;
+const OUTCOME: usize = 2;
+const FEATURES: usize = 3;
+
+impl Scope for Columns<'_> {
+    fn resolve(&self, table: &str, column: &str) -> Option<(usize, Kind)> {
+        match (table, column) {
+            ("", "decision") => Some((DECISION, Kind::Text)),
+            ("output", "probability") => Some((PROBABILITY, Kind::Number)),
+            ("outcomes", name) if name == self.outcome => Some((OUTCOME, Kind::Number)),
+            ("features", name) => {
+                let at = self.features.iter().position(|f| f.name.as_ref() == name)?;
+                let kind = match self.features[at].column_type {
+                    ColumnType::Number => Kind::Number,
+                    ColumnType::Text => Kind::Text,
+                };
+                Some((FEATURES + at, kind))
+            }
+            _ => None,
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let fixed =
+            ["decision".to_owned(), "output.probability".to_owned(), format!("outcomes.{}", self.outcome)];
+        fixed.into_iter().chain(self.features.iter().map(|f| format!("features.{}", f.name))).collect()
+    }
+}
+
+impl ValueModel {
+    /// Checks `spec` against the features of an endpoint or data set.
+    pub fn compile(spec: &ValueModelSpec, features: &Arc<[Field]>) -> Result<Self, DomainError> {
+        if spec.decisions.len() < 2 {
+            return Err(DomainError::invalid("value.decisions", "needs at least two things that can be done"));
+        }
+        if spec.window_days > 3_650 {
+            return Err(DomainError::invalid("value.window_days", "is longer than ten years"));
+        }
+        let scope = Columns { features, outcome: &spec.outcome };
+        let expression = Expression::parse(&spec.expression, &scope)?;
+        if expression.kind() != Kind::Number {
+            return Err(DomainError::Expression("the result is not a number".to_owned()));
+        }
+        let decisions = spec.decisions.iter().map(|d| d.as_str().into()).collect();
+        Ok(Self { expression, decisions, currency: spec.currency, features: Arc::clone(features) })
+    }
+
+    /// The features that rows must have, in order.
+    pub fn features(&self) -> &Arc<[Field]> {
+        &self.features
+    }
+
+    /// What one row is worth, in major units; `None` when the expression yields NULL.
+    pub fn value(&self, row: Valued<'_>) -> Option<f64> {
+        let cell = self.expression.evaluate(&|slot| match slot {
+            PROBABILITY => Cell::from_number(row.probability),
+            DECISION => Cell::Text(row.decision),
+            OUTCOME => Cell::from_number(row.outcome),
+            other => feature(row.frame, other - FEATURES, row.row),
+        });
+        cell.number()
+    }
+
+    /// What one row is worth in minor units, ready for the ledger.
+    pub fn value_minor(&self, row: Valued<'_>) -> Result<i64, DomainError> {
+        match self.value(row) {
+            Some(major) => minor_from_major(major),
+            None => Err(DomainError::Expression(format!(
+                "yields NULL for decision '{}' and outcome {}; cover missing values with coalesce",
+                row.decision, row.outcome
+            ))),
+        }
+    }
+
+    /// The decision with the highest expected value for a row whose outcome is 1 with `probability`.
+    ///
+    /// E[v | d] = p · v(d, 1) + (1 − p) · v(d, 0), so every row has the threshold that its own costs imply
+    /// (Elkan, "The Foundations of Cost-Sensitive Learning", IJCAI 2001). Ties go to the decision that is listed
+    /// first. A decision whose value is NULL is not taken.
+    pub fn decide(&self, frame: &Frame, row: usize, probability: f64) -> &Arc<str> {
+        let mut best = &self.decisions[0];
+        let mut best_value = f64::NEG_INFINITY;
+        for decision in &self.decisions {
+            let worth = |outcome| self.value(Valued { frame, row, probability, decision, outcome });
+            if let (Some(happened), Some(not)) = (worth(1.0), worth(0.0)) {
+                let expected = probability * happened + (1.0 - probability) * not;
+                if expected > best_value {
+                    best = decision;
+                    best_value = expected;
+                }
+            }
+        }
+        best
+    }
+}
+
+fn feature(frame: &Frame, column: usize, row: usize) -> Cell<'_> {
+    match &frame.columns()[column] {
+        Column::Number(values) => Cell::from_number(values[row]),
+        Column::Text(values) => values[row].as_deref().map_or(Cell::Null, Cell::Text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bank() -> (ValueModel, Frame) {
+        let spec = ValueModelSpec {
+            expression: "CASE WHEN decision = 'call' THEN outcomes.subscribed * 0.0246333 * 0.25 * \
+                         greatest(features.balance, 0) - 5 ELSE 0 END"
+                .to_owned(),
+            currency: Currency::EUR,
+            assumptions: vec![],
+            outcome: "subscribed".to_owned(),
+            decisions: vec!["skip".to_owned(), "call".to_owned()],
+            window_days: 7,
+        };
+        let fields: Arc<[Field]> = vec![Field::number("balance")].into();
+        let frame =
+            Frame::new(Arc::clone(&fields), vec![Column::Number(vec![10_000.0, -50.0, f64::NAN])]).unwrap();
+        (ValueModel::compile(&spec, &fields).unwrap(), frame)
+    }
+
+    #[test]
+    fn the_threshold_of_a_row_is_cost_over_benefit() {
+        // Elkan: call when p > 5 / (0.0246333 * 0.25 * 10,000) = 0.08119.
+        let (model, frame) = bank();
+        assert_eq!(model.decide(&frame, 0, 0.0811).as_ref(), "skip");
+        assert_eq!(model.decide(&frame, 0, 0.0813).as_ref(), "call");
+        // A client without money is never worth a call; a missing balance counts as none (greatest skips NULL).
+        assert_eq!(model.decide(&frame, 1, 1.0).as_ref(), "skip");
+        assert_eq!(model.decide(&frame, 2, 1.0).as_ref(), "skip");
+    }
+
+    #[test]
+    fn a_value_enters_the_ledger_in_cents() {
+        let (model, frame) = bank();
+        let row = Valued { frame: &frame, row: 0, probability: f64::NAN, decision: "call", outcome: 1.0 };
+        assert_eq!(model.value_minor(row), Ok(5_658));
+        assert_eq!(model.value_minor(Valued { decision: "skip", ..row }), Ok(0));
+    }
+}

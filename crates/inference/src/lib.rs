@@ -1,0 +1,17 @@
+//! Models in process: training, the artifact format, scoring.
+//!
+//! Owns the only in-process runtime of the house, [`Runtime`], and the file format `greenlight.model/1` that it
+//! writes and reads. It is the only crate that names a learner library.
+//!
+//! It refuses to let a learner's own model format or evaluator near serving: what a learner yields is turned into
+//! our flat form once, checked against the learner's scores, and from then on only our form exists. It refuses
+//! artifacts that it cannot prove harmless: every index, weight and size is checked before the first row is scored.
+
+mod artifact;
+mod encoder;
+mod logistic;
+mod runtime;
+mod train;
+mod trees;
+
+pub use runtime::{FLAVOR, OUTPUT, Runtime};

@@ -1,0 +1,315 @@
+//! Scoring with boosted trees, flattened into contiguous arrays.
+//!
+//! Owns the check of the trees and the walk over them. A walk ends because [`Ensemble::new`] refuses a child that
+//! does not come after its parent; it stays in bounds because every index is checked there. It refuses weights that
+//! are not finite. It knows no learner library.
+
+use greenlight_app::runtime::{Model, RuntimeError};
+use greenlight_domain::frame::{ColumnType, Field, Frame};
+use greenlight_domain::model::Signature;
+
+use crate::artifact::{ColumnEncoding, EnsembleParts, FOLDS, MAX_NODES, TreeParts, refused};
+use crate::encoder::{Encoder, Reading, Vocabulary};
+use crate::logistic::{logistic, probabilities};
+use crate::runtime::signature;
+
+/// Rows that are scored together: each tree is fetched once for all of them, and their encoded columns stay in cache.
+const BLOCK_ROWS: usize = 64;
+
+/// Set in a child that is a leaf; the other bits are its index.
+const LEAF: u32 = 1 << 31;
+/// Set in the feature of a split that asks for text.
+const TEXT: u32 = 1 << 31;
+
+const WORD_BITS: usize = u32::BITS as usize;
+
+/// One question of a tree: 24 bytes, so that a cache line holds more than two.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Split {
+    /// Number: the bits of the threshold. Text: first word of its set (high half) and how many words (low half).
+    test: u64,
+    feature: u32,
+    left: u32,
+    right: u32,
+    missing: u32,
+}
+
+/// All trees of a model, one after the other.
+#[derive(Debug, Default, PartialEq)]
+struct Ensemble {
+    base_logit: f64,
+    roots: Vec<u32>,
+    splits: Vec<Split>,
+    leaves: Vec<[f32; FOLDS]>,
+    /// Bit sets of the texts that go left.
+    words: Vec<u32>,
+}
+
+impl Ensemble {
+    /// Checks the parts and lays them out. `sizes` has the size of the vocabulary of each input, `None` for numbers.
+    fn new(parts: &EnsembleParts, sizes: &[Option<usize>]) -> Result<Self, RuntimeError> {
+        let nodes: usize = parts.trees.0.iter().map(|tree| tree.feature.len() + tree.leaf.len()).sum();
+        if nodes > MAX_NODES {
+            return Err(refused(format!(
+                "it has {nodes} splits and leaves and the limit is {MAX_NODES}; train with fewer trees"
+            )));
+        }
+        if !parts.base_logit.is_finite() {
+            return Err(refused("its base logit is not a finite number; train it again"));
+        }
+        let mut ensemble = Self { base_logit: parts.base_logit, ..Self::default() };
+        for (index, tree) in parts.trees.0.iter().enumerate() {
+            ensemble
+                .push(tree, sizes)
+                .map_err(|problem| refused(format!("tree {index}: {problem}; train the model again")))?;
+        }
+        Ok(ensemble)
+    }
+
+    fn push(&mut self, tree: &TreeParts, sizes: &[Option<usize>]) -> Result<(), String> {
+        let (splits, leaves) = (tree.feature.len(), tree.leaf.len());
+        let lists = [
+            ("threshold", tree.threshold.len()),
+            ("left_categories", tree.left_categories.len()),
+            ("left", tree.left.len()),
+            ("right", tree.right.len()),
+            ("missing", tree.missing.len()),
+        ];
+        if let Some((name, length)) = lists.iter().find(|(_, length)| *length != splits) {
+            return Err(format!("{splits} splits but '{name}' has {length} entries"));
+        }
+        if leaves == 0 {
+            return Err("it has no leaf".into());
+        }
+        if let Some(leaf) = tree.leaf.iter().position(|folds| folds.iter().any(|value| !value.is_finite())) {
+            return Err(format!("leaf {leaf} holds something that is not a finite number"));
+        }
+        let first_split = self.splits.len();
+        let offsets = Offsets { splits: (first_split, splits), leaves: (self.leaves.len(), leaves) };
+        for index in 0..splits {
+            let split =
+                self.split(tree, index, sizes, &offsets).map_err(|problem| format!("split {index}: {problem}"))?;
+            self.splits.push(split);
+        }
+        self.roots.push(if splits == 0 { LEAF | self.leaves.len() as u32 } else { first_split as u32 });
+        self.leaves.extend_from_slice(&tree.leaf);
+        Ok(())
+    }
+
+    fn split(
+        &mut self,
+        tree: &TreeParts,
+        index: usize,
+        sizes: &[Option<usize>],
+        offsets: &Offsets,
+    ) -> Result<Split, String> {
+        let feature = tree.feature[index];
+        let Some(size) = sizes.get(feature as usize) else {
+            return Err(format!("it asks for input {feature} and the model has {}", sizes.len()));
+        };
+        let threshold = tree.threshold[index];
+        if !threshold.is_finite() {
+            return Err("its threshold is not a finite number".into());
+        }
+        let categories = &tree.left_categories[index];
+        let (test, feature) = match size {
+            None if categories.is_empty() => (threshold.to_bits(), feature),
+            None => return Err("it lists texts for an input of numbers".into()),
+            Some(size) => (self.text_test(categories, *size)?, feature | TEXT),
+        };
+        let child = |name: &str, reference: i32| {
+            offsets.child(index, reference).ok_or_else(|| format!("its {name} child {reference} is out of range"))
+        };
+        Ok(Split {
+            test,
+            feature,
+            left: child("left", tree.left[index])?,
+            right: child("right", tree.right[index])?,
+            missing: child("missing", tree.missing[index])?,
+        })
+    }
+
+    fn text_test(&mut self, categories: &[u32], size: usize) -> Result<u64, String> {
+        let past_the_end = (size..categories.len() * WORD_BITS)
+            .any(|position| categories[position / WORD_BITS] >> (position % WORD_BITS) & 1 == 1);
+        if categories.len() > size.div_ceil(WORD_BITS) || past_the_end {
+            return Err(format!("it lists texts past the {size} of the vocabulary"));
+        }
+        let start = u64::try_from(self.words.len()).map_err(|_| "too many texts")?;
+        self.words.extend_from_slice(categories);
+        Ok(start << 32 | categories.len() as u64)
+    }
+
+    /// Whether the text at `position` of its vocabulary goes left.
+    fn goes_left(&self, test: u64, position: usize) -> bool {
+        let (start, length) = ((test >> 32) as usize, (test & u64::from(u32::MAX)) as usize);
+        let word = position / WORD_BITS;
+        word < length && self.words[start + word] >> (position % WORD_BITS) & 1 == 1
+    }
+
+    /// The leaf that a row of `width` encoded columns ends in.
+    fn leaf(&self, root: u32, row: &[f64]) -> &[f32; FOLDS] {
+        let mut at = root;
+        while at & LEAF == 0 {
+            let split = &self.splits[at as usize];
+            let value = row[(split.feature & !TEXT) as usize];
+            let left = if split.feature & TEXT == 0 {
+                value < f64::from_bits(split.test)
+            } else {
+                self.goes_left(split.test, value as usize)
+            };
+            at = if value.is_nan() {
+                split.missing
+            } else if left {
+                split.left
+            } else {
+                split.right
+            };
+        }
+        &self.leaves[(at & !LEAF) as usize]
+    }
+
+    /// Appends the probability of each row of `matrix` (row-major, at most [`BLOCK_ROWS`] rows of `width` columns).
+    fn score(&self, matrix: &[f64], width: usize, scores: &mut Vec<f64>) {
+        let mut logits = [[self.base_logit; FOLDS]; BLOCK_ROWS];
+        for root in &self.roots {
+            for (row, logits) in matrix.chunks_exact(width).zip(&mut logits) {
+                for (logit, value) in logits.iter_mut().zip(self.leaf(*root, row)) {
+                    *logit += f64::from(*value);
+                }
+            }
+        }
+        let rows = matrix.len() / width;
+        scores.extend(
+            logits[..rows].iter().map(|folds| folds.iter().map(|fold| logistic(*fold)).sum::<f64>() / FOLDS as f64),
+        );
+    }
+}
+
+/// Where the splits and leaves of one tree lie in the ensemble: start and count.
+struct Offsets {
+    splits: (usize, usize),
+    leaves: (usize, usize),
+}
+
+impl Offsets {
+    /// The child of split `parent`: a later split, or a leaf; `None` when it is neither.
+    fn child(&self, parent: usize, reference: i32) -> Option<u32> {
+        let (within, (start, count), mark) = match usize::try_from(reference) {
+            Ok(split) if split > parent => (split, self.splits, 0),
+            Ok(_) => return None,
+            Err(_) => ((!reference) as usize, self.leaves, LEAF),
+        };
+        (within < count).then(|| (start + within) as u32 | mark)
+    }
+}
+
+/// A loaded tree ensemble.
+#[derive(Debug)]
+pub(crate) struct TreeModel {
+    signature: Signature,
+    encoder: Encoder,
+    ensemble: Ensemble,
+}
+
+impl TreeModel {
+    /// Checks the parts and puts them together.
+    pub(crate) fn new(
+        inputs: &[Field],
+        encoder: Vec<ColumnEncoding>,
+        parts: &EnsembleParts,
+    ) -> Result<Self, RuntimeError> {
+        let readings = inputs
+            .iter()
+            .zip(encoder)
+            .map(|(field, encoding)| reading(field, encoding))
+            .collect::<Result<Vec<_>, _>>()?;
+        let sizes: Vec<Option<usize>> = readings
+            .iter()
+            .map(|reading| match reading {
+                Reading::Number => None,
+                Reading::Position(vocabulary) => Some(vocabulary.len()),
+            })
+            .collect();
+        let ensemble = Ensemble::new(parts, &sizes)?;
+        Ok(Self { signature: signature(inputs), encoder: Encoder::new(inputs, readings), ensemble })
+    }
+}
+
+fn reading(field: &Field, encoding: ColumnEncoding) -> Result<Reading, RuntimeError> {
+    match (field.column_type, encoding) {
+        (ColumnType::Number, ColumnEncoding::AsIs {}) => Ok(Reading::Number),
+        (ColumnType::Text, ColumnEncoding::Ordinal { vocabulary }) => {
+            Ok(Reading::Position(Vocabulary::new(&field.name, vocabulary.0)?))
+        }
+        _ => Err(refused(format!(
+            "the encoder entry of column '{}' does not fit its type in a tree ensemble; store the model again",
+            field.name
+        ))),
+    }
+}
+
+impl Model for TreeModel {
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn score(&self, rows: &Frame) -> Result<Vec<f64>, RuntimeError> {
+        self.encoder.check(rows)?;
+        let (count, width) = (rows.rows(), self.encoder.width());
+        let mut scores = Vec::with_capacity(count);
+        let mut matrix = vec![0.0; width * count.min(BLOCK_ROWS)];
+        for start in (0..count).step_by(BLOCK_ROWS) {
+            let block = &mut matrix[..width * (count - start).min(BLOCK_ROWS)];
+            self.encoder.fill(rows, start, block)?;
+            self.ensemble.score(block, width, &mut scores);
+        }
+        probabilities(scores)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stump(left_categories: Vec<u32>, threshold: f64) -> TreeParts {
+        TreeParts {
+            feature: vec![0],
+            threshold: vec![threshold],
+            left_categories: vec![left_categories],
+            left: vec![-1],
+            right: vec![-2],
+            missing: vec![-3],
+            leaf: vec![[1.0; FOLDS], [2.0; FOLDS], [3.0; FOLDS]],
+        }
+    }
+
+    fn ensemble(tree: TreeParts, size: Option<usize>) -> Ensemble {
+        let parts = EnsembleParts { base_logit: 0.0, trees: crate::artifact::Bounded(vec![tree]) };
+        Ensemble::new(&parts, &[size]).unwrap()
+    }
+
+    #[test]
+    fn a_number_below_the_threshold_goes_left_and_nan_goes_its_own_way() {
+        let trees = ensemble(stump(vec![], 5.0), None);
+        let leaf = |value: f64| trees.leaf(trees.roots[0], &[value])[0];
+        let leaves = [4.9, 5.0, f64::NAN, f64::NEG_INFINITY].map(leaf);
+        assert_eq!(leaves, [1.0, 2.0, 3.0, 1.0]);
+    }
+
+    #[test]
+    fn a_text_goes_left_when_its_bit_is_set_also_past_the_first_word() {
+        let trees = ensemble(stump(vec![0b10, 0b1], 0.0), Some(40));
+        let leaf = |position: f64| trees.leaf(trees.roots[0], &[position])[0];
+        let leaves = [0.0, 1.0, 31.0, 32.0, 33.0, 39.0, f64::NAN].map(leaf);
+        assert_eq!(leaves, [2.0, 1.0, 2.0, 1.0, 2.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn a_tree_without_a_split_is_its_only_leaf() {
+        let trees = ensemble(TreeParts { leaf: vec![[0.5; FOLDS]], ..TreeParts::default() }, None);
+        let mut scores = Vec::new();
+        trees.score(&[1.0, f64::NAN], 1, &mut scores);
+        assert_eq!(scores, [logistic(0.5); 2]);
+    }
+}

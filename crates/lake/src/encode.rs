@@ -1,0 +1,181 @@
+//! Events to Arrow columns.
+//!
+//! Missing numbers (NaN) and missing texts become null. Refuses nothing: the caller has checked lengths and names.
+
+use std::sync::Arc;
+
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, StructArray,
+    new_null_array,
+};
+use arrow_schema::{ArrowError, DataType, SchemaRef};
+use greenlight_app::lake::Settlement;
+use greenlight_domain::frame::{Column, ColumnType, Field};
+use greenlight_domain::prediction::{Outcome, Prediction, PredictionBatch, PredictionId};
+use uuid::Uuid;
+
+use crate::schema;
+use crate::segment::writer::Rows;
+
+/// The rows of a group commit as one batch of `schema`.
+pub(crate) fn rows(schema: &SchemaRef, features: &[Field], rows: &[Rows]) -> Result<RecordBatch, ArrowError> {
+    let mut predictions = Vec::new();
+    let mut outcomes = Vec::new();
+    for request in rows {
+        match request {
+            Rows::Predictions(batch) => predictions.push(batch),
+            Rows::Outcomes(batch) => outcomes.push(batch.as_slice()),
+        }
+    }
+    if outcomes.is_empty() {
+        predictions_batch(schema, features, &predictions)
+    } else {
+        outcomes_batch(schema, &outcomes)
+    }
+}
+
+fn predictions_batch(
+    schema: &SchemaRef,
+    features: &[Field],
+    requests: &[&PredictionBatch],
+) -> Result<RecordBatch, ArrowError> {
+    let all: Vec<&Prediction> = requests.iter().flat_map(|request| &request.predictions).collect();
+    let mut columns: Vec<ArrayRef> = vec![
+        ids(all.iter().map(|p| Some(p.id))),
+        ints(all.iter().map(|p| p.at.0)),
+        Arc::new(all.iter().map(|p| p.at.day()).collect::<Int32Array>()),
+        texts(all.iter().map(|p| Some(p.unit.as_ref()))),
+        texts(all.iter().map(|p| Some(p.variant.as_str()))),
+        numbers(all.iter().map(|p| p.propensity)),
+        numbers(all.iter().map(|p| p.champion_propensity)),
+        texts(all.iter().map(|p| p.release.as_deref())),
+        texts(all.iter().map(|p| p.model.as_deref())),
+        ints(all.iter().map(|p| p.route_version)),
+        numbers(all.iter().map(|p| p.probability)),
+        texts(all.iter().map(|p| Some(p.decision.as_ref()))),
+        texts(all.iter().map(|p| p.champion_decision.as_deref())),
+        ids(all.iter().map(|p| p.mirrors)),
+        ints(all.iter().map(|p| p.latency_us)),
+        texts(all.iter().map(|p| p.error.as_deref())),
+    ];
+    if !features.is_empty() {
+        let children = features.iter().map(|field| feature(field, requests, all.len())).collect();
+        columns.push(Arc::new(StructArray::try_new(schema::feature_columns(features), children, None)?));
+    }
+    RecordBatch::try_new(Arc::clone(schema), columns)
+}
+
+/// One feature of all requests; null where a request does not carry it.
+fn feature(field: &Field, requests: &[&PredictionBatch], rows: usize) -> ArrayRef {
+    match field.column_type {
+        ColumnType::Number => {
+            let mut values = Vec::with_capacity(rows);
+            for request in requests {
+                match request.features.column(&field.name) {
+                    Some(Column::Number(v)) => values.extend_from_slice(v),
+                    _ => values.resize(values.len() + request.predictions.len(), f64::NAN),
+                }
+            }
+            numbers(values.into_iter())
+        }
+        ColumnType::Text => {
+            let mut values = Vec::with_capacity(rows);
+            for request in requests {
+                match request.features.column(&field.name) {
+                    Some(Column::Text(v)) => values.extend(v.iter().map(Option::as_deref)),
+                    _ => values.resize(values.len() + request.predictions.len(), None),
+                }
+            }
+            texts(values.into_iter())
+        }
+    }
+}
+
+fn outcomes_batch(schema: &SchemaRef, requests: &[&[Outcome]]) -> Result<RecordBatch, ArrowError> {
+    let all = || requests.iter().copied().flatten();
+    let columns: Vec<ArrayRef> = vec![
+        ids(all().map(|o| Some(o.prediction_id))),
+        texts(all().map(|o| Some(o.name.as_ref()))),
+        numbers(all().map(|o| o.value)),
+        ints(all().map(|o| o.at.0)),
+    ];
+    RecordBatch::try_new(Arc::clone(schema), columns)
+}
+
+/// The settlements of one run.
+pub(crate) fn settlements(run: i64, rows: &[Settlement]) -> Result<RecordBatch, ArrowError> {
+    let columns: Vec<ArrayRef> = vec![
+        ids(rows.iter().map(|s| Some(s.id))),
+        ints(rows.iter().map(|_| run)),
+        Arc::new(rows.iter().map(|s| s.day).collect::<Int32Array>()),
+        texts(rows.iter().map(|s| Some(s.variant.as_str()))),
+        texts(rows.iter().map(|s| s.release.as_deref())),
+        ints(rows.iter().map(|s| s.value_minor)),
+        Arc::new(rows.iter().map(|s| s.earned_minor).collect::<Float64Array>()),
+        Arc::new(rows.iter().map(|s| Some(s.positive)).collect::<BooleanArray>()),
+        Arc::new(rows.iter().map(|s| Some(s.failed)).collect::<BooleanArray>()),
+    ];
+    RecordBatch::try_new(schema::settlements_table(), columns)
+}
+
+/// A batch of a segment as its table holds it: with segment and position, and null for features it did not have.
+pub(crate) fn for_table(
+    batch: &RecordBatch,
+    table: &SchemaRef,
+    segment: i64,
+    first_position: i64,
+) -> Result<RecordBatch, ArrowError> {
+    let rows = batch.num_rows();
+    let columns = table
+        .fields()
+        .iter()
+        .map(|field| match field.name().as_str() {
+            schema::SEGMENT => Ok(ints(std::iter::repeat_n(segment, rows))),
+            schema::POSITION => Ok(ints(first_position..first_position + rows as i64)),
+            name => match (batch.column_by_name(name), field.data_type()) {
+                (Some(column), DataType::Struct(_)) => grown(column, field.data_type(), rows),
+                (Some(column), _) => Ok(Arc::clone(column)),
+                (None, data_type) => Ok(new_null_array(data_type, rows)),
+            },
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    RecordBatch::try_new(Arc::clone(table), columns)
+}
+
+/// A struct with the children of `target`, null where `column` lacks them.
+fn grown(column: &ArrayRef, target: &DataType, rows: usize) -> Result<ArrayRef, ArrowError> {
+    let (Some(old), DataType::Struct(fields)) = (column.as_any().downcast_ref::<StructArray>(), target) else {
+        return Err(ArrowError::SchemaError("the column 'features' is not a struct".to_owned()));
+    };
+    let children = fields
+        .iter()
+        .map(|field| {
+            old.column_by_name(field.name()).map_or_else(|| new_null_array(field.data_type(), rows), Arc::clone)
+        })
+        .collect();
+    Ok(Arc::new(StructArray::try_new(fields.clone(), children, None)?))
+}
+
+fn ints(values: impl Iterator<Item = i64>) -> ArrayRef {
+    Arc::new(Int64Array::from_iter_values(values))
+}
+
+fn numbers(values: impl Iterator<Item = f64>) -> ArrayRef {
+    Arc::new(values.map(|value| (!value.is_nan()).then_some(value)).collect::<Float64Array>())
+}
+
+fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
+    Arc::new(values.collect::<StringArray>())
+}
+
+fn ids(values: impl Iterator<Item = Option<PredictionId>>) -> ArrayRef {
+    let mut builder = arrow_array::builder::StringBuilder::new();
+    let mut buffer = Uuid::encode_buffer();
+    for value in values {
+        match value {
+            Some(id) => builder.append_value(id.0.hyphenated().encode_lower(&mut buffer)),
+            None => builder.append_null(),
+        }
+    }
+    Arc::new(builder.finish())
+}

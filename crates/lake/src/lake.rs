@@ -1,0 +1,218 @@
+//! The lake on local disk: endpoints by name, and the trait that the house calls.
+//!
+//! Refuses names that could leave its folder, and a folder that another process holds: two writers would cut each
+//! other's segments.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
+use greenlight_app::lake::{
+    DatasetShape, JoinedBatch, Lake, LakeError, LateBatch, Settlement, ShadowRow, TrafficRow,
+};
+use greenlight_domain::endpoint::check_name;
+use greenlight_domain::frame::{Field, Frame};
+use greenlight_domain::prediction::{Outcome, PredictionBatch, PredictionId};
+use greenlight_domain::time::Micros;
+
+use crate::endpoint::Endpoint;
+use crate::query::Reader;
+use crate::{dataset, decode, error, session};
+
+/// Bounds of the lake.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes after which a segment is closed and a new one begun.
+    pub segment_bytes: u64,
+    /// Requests that may wait for one table's disk; more are refused with `Unavailable`.
+    pub queued_requests: usize,
+    /// Rows after which a group commit takes no further request.
+    pub group_rows: usize,
+    /// Memory of all queries together, in bytes; beyond it they spill to disk.
+    pub query_memory_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 << 20,
+            queued_requests: 1_024,
+            group_rows: 4_096,
+            query_memory_bytes: 512 << 20,
+        }
+    }
+}
+
+/// Durable events in a local folder: `<root>/<endpoint>/{predictions,outcomes,settlements,segments}`.
+pub struct LocalLake {
+    root: PathBuf,
+    limits: Limits,
+    runtime: Arc<RuntimeEnv>,
+    endpoints: RwLock<HashMap<String, Arc<Endpoint>>>,
+    opening: tokio::sync::Mutex<()>,
+    /// Held while the lake is open; dropped last, after the writer threads have ended.
+    _lock: File,
+}
+
+impl std::fmt::Debug for LocalLake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalLake").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+impl LocalLake {
+    /// Opens or creates the lake in `root`. Fails with `Unavailable` while another process holds it.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, LakeError> {
+        Self::open_with(root, Limits::default())
+    }
+
+    /// Opens or creates the lake in `root` with other bounds.
+    pub fn open_with(root: impl Into<PathBuf>, limits: Limits) -> Result<Self, LakeError> {
+        let root = root.into();
+        std::fs::create_dir_all(&root).map_err(|e| error::io(&root, &e))?;
+        let root = root.canonicalize().map_err(|e| error::io(&root, &e))?;
+        let lock = lock(&root)?;
+        let runtime = session::runtime(limits.query_memory_bytes)?;
+        Ok(Self {
+            root,
+            limits,
+            runtime,
+            endpoints: RwLock::default(),
+            opening: tokio::sync::Mutex::default(),
+            _lock: lock,
+        })
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<Endpoint>> {
+        self.endpoints.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn endpoint(&self, name: &str) -> Result<Arc<Endpoint>, LakeError> {
+        self.find(name).ok_or_else(|| LakeError::Storage(format!("the endpoint '{name}' is not open in the lake")))
+    }
+
+    async fn reader(&self, name: &str) -> Result<(Arc<Endpoint>, Reader), LakeError> {
+        let endpoint = self.endpoint(name)?;
+        let reader = Reader::new(&endpoint, &self.runtime).await?;
+        Ok((endpoint, reader))
+    }
+}
+
+fn lock(root: &Path) -> Result<File, LakeError> {
+    let path = root.join(".lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|e| error::io(&path, &e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(LakeError::Unavailable(format!(
+            "another process holds {}; stop it, or ask it over its API",
+            root.display()
+        ))),
+        Err(TryLockError::Error(e)) => Err(error::io(&path, &e)),
+    }
+}
+
+#[async_trait]
+impl Lake for LocalLake {
+    async fn open(&self, endpoint: &str, features: Arc<[Field]>) -> Result<(), LakeError> {
+        check_name("endpoint", endpoint).map_err(|e| LakeError::Schema(e.to_string()))?;
+        let _one = self.opening.lock().await;
+        if let Some(open) = self.find(endpoint) {
+            return open.grow(features);
+        }
+        let opened = Endpoint::open(&self.root.join(endpoint), features, &self.limits).await?;
+        let mut endpoints = self.endpoints.write().unwrap_or_else(PoisonError::into_inner);
+        endpoints.insert(endpoint.to_owned(), Arc::new(opened));
+        Ok(())
+    }
+
+    async fn append_predictions(&self, endpoint: &str, batch: PredictionBatch) -> Result<(), LakeError> {
+        self.endpoint(endpoint)?.append_predictions(batch).await
+    }
+
+    async fn append_outcomes(&self, endpoint: &str, outcomes: Vec<Outcome>) -> Result<(), LakeError> {
+        self.endpoint(endpoint)?.append_outcomes(outcomes).await
+    }
+
+    async fn seal(&self, endpoint: &str) -> Result<i64, LakeError> {
+        self.endpoint(endpoint)?.seal().await
+    }
+
+    async fn matured(
+        &self,
+        endpoint: &str,
+        outcome: &str,
+        from: Micros,
+        until: Micros,
+    ) -> Result<Vec<JoinedBatch>, LakeError> {
+        self.reader(endpoint).await?.1.matured(outcome, from, until).await
+    }
+
+    async fn late(
+        &self,
+        endpoint: &str,
+        outcome: &str,
+        settled_until: Micros,
+        after_segment: i64,
+    ) -> Result<LateBatch, LakeError> {
+        self.reader(endpoint).await?.1.late(outcome, settled_until, after_segment).await
+    }
+
+    async fn write_settlements(&self, endpoint: &str, run: i64, rows: &[Settlement]) -> Result<(), LakeError> {
+        let endpoint = self.endpoint(endpoint)?;
+        let _turn = endpoint.turn().await;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let overtaken = run <= endpoint.settlements.transaction();
+        if overtaken && Reader::new(&endpoint, &self.runtime).await?.settlements_of(run).await?.is_some() {
+            return Ok(());
+        }
+        endpoint.write_settlements(run, rows).await
+    }
+
+    async fn settlements_of(&self, endpoint: &str, run: i64) -> Result<Option<Vec<Settlement>>, LakeError> {
+        self.reader(endpoint).await?.1.settlements_of(run).await
+    }
+
+    async fn shadow_rows(&self, endpoint: &str, release: &str) -> Result<Vec<ShadowRow>, LakeError> {
+        self.reader(endpoint).await?.1.shadow_rows(release).await
+    }
+
+    async fn traffic(&self, endpoint: &str, release: Option<&str>) -> Result<Vec<TrafficRow>, LakeError> {
+        self.reader(endpoint).await?.1.traffic(release).await
+    }
+
+    async fn prediction_ids(&self, endpoint: &str) -> Result<Vec<PredictionId>, LakeError> {
+        let endpoint = self.endpoint(endpoint)?;
+        // Nothing may move from a segment to the table between the two reads.
+        let _turn = endpoint.turn().await;
+        let unsealed = endpoint.unsealed_predictions().await?;
+        let mut ids = Reader::new(&endpoint, &self.runtime).await?.prediction_ids().await?;
+        for batch in &unsealed {
+            ids.extend(decode::ids(batch)?);
+        }
+        Ok(ids)
+    }
+
+    async fn dataset_shape(&self, file: &Path) -> Result<DatasetShape, LakeError> {
+        dataset::shape(file).await
+    }
+
+    async fn read_dataset(
+        &self,
+        file: &Path,
+        columns: &[String],
+        time: &str,
+        window: Option<(Micros, Micros)>,
+    ) -> Result<Frame, LakeError> {
+        dataset::read(file, columns, time, window).await
+    }
+}

@@ -1,0 +1,23 @@
+//! The event log: durable segments, Delta tables, and the joins that settling and gates read.
+//!
+//! Owns what stands below the lake's folder: `<endpoint>/{predictions,outcomes,settlements}` (Delta tables) and
+//! `<endpoint>/segments/*.seg` (what was acknowledged but is not sealed yet). An append is acknowledged only after
+//! its bytes were synced; a segment is deleted only after the Delta commit that carries its number was synced.
+//!
+//! Refuses to know what an event is worth, which release should advance, or what time it is. It is the only crate
+//! that names DataFusion and Delta Lake.
+
+mod dataset;
+mod decode;
+mod encode;
+mod endpoint;
+mod error;
+mod lake;
+mod log_repair;
+mod query;
+mod schema;
+mod segment;
+mod session;
+mod table;
+
+pub use lake::{Limits, LocalLake};

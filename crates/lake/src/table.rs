@@ -1,0 +1,273 @@
+//! One Delta table: exactly-once commits that survive a power cut, and a view to query.
+//!
+//! Delta Lake writes through `object_store`, which never syncs. So a commit here has an order: data files are written
+//! and synced, then the log entry is committed, then the log is synced, and only then may a caller delete what the
+//! commit replaces. The loaded state is kept and moved forward by our own commits; the log is read whole only at
+//! the start and after an error. Refuses to compact or to delete: tables only grow here.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arrow_array::RecordBatch;
+use arrow_schema::{Schema, SchemaRef};
+use deltalake::datafusion::catalog::TableProvider;
+use deltalake::datafusion::datasource::empty::EmptyTable;
+use deltalake::datafusion::execution::SessionState;
+use deltalake::kernel::engine::arrow_conversion::{TryIntoArrow, TryIntoKernel};
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake::kernel::{Action, Add, MetadataExt, StructType, Transaction};
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::writer::{DeltaWriter, RecordBatchWriter, WriteMode};
+use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError, TableProperty, ensure_table_uri};
+use greenlight_app::lake::LakeError;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use crate::error;
+use crate::log_repair;
+use crate::schema::INDEXED_COLUMNS;
+use crate::segment::disk::sync_folder;
+
+/// Rows of a Parquet row group: small enough that a query for one day skips most of a large file.
+const ROW_GROUP: usize = 131_072;
+
+#[derive(Debug, Clone)]
+struct Loaded {
+    table: DeltaTable,
+    /// The newest application transaction, -1 when there is none.
+    transaction: i64,
+}
+
+/// What a commit records, so that it is done once: a Delta application transaction.
+#[derive(Debug, Clone)]
+pub(crate) struct Mark {
+    pub(crate) application: String,
+    pub(crate) version: i64,
+}
+
+/// One Delta table, created by its first commit.
+#[derive(Debug)]
+pub(crate) struct Table {
+    folder: PathBuf,
+    /// Who writes, in the log.
+    application: String,
+    loaded: RwLock<Option<Loaded>>,
+}
+
+impl Table {
+    /// Reads the state of the table, if it exists, removing log files that a power cut left unfinished.
+    pub(crate) async fn load(folder: PathBuf, application: String) -> Result<Self, LakeError> {
+        let table = Self { folder, application, loaded: RwLock::new(None) };
+        let folder = table.folder.clone();
+        tokio::task::spawn_blocking(move || log_repair::repair(&folder)).await.map_err(error::task)??;
+        table.reload().await?;
+        Ok(table)
+    }
+
+    /// Columns of the table, or `None` before its first commit.
+    pub(crate) fn schema(&self) -> Result<Option<Schema>, LakeError> {
+        self.loaded().map(|loaded| table_schema(&loaded.table).map_err(error::delta)).transpose()
+    }
+
+    /// The mark of the table's own application at that version.
+    pub(crate) fn mark(&self, version: i64) -> Mark {
+        Mark { application: self.application.clone(), version }
+    }
+
+    /// The newest application transaction that the table records, -1 when there is none.
+    pub(crate) fn transaction(&self) -> i64 {
+        self.loaded().map_or(-1, |loaded| loaded.transaction)
+    }
+
+    /// Appends `batches` (all of one schema) in one commit that records `mark`. The caller has checked that it was
+    /// not recorded before, and is the only one to commit.
+    pub(crate) async fn commit(&self, batches: Vec<RecordBatch>, mark: Mark) -> Result<(), LakeError> {
+        let Some(schema) = batches.first().map(RecordBatch::schema) else { return Ok(()) };
+        match self.try_commit(&schema, batches, &mark).await {
+            Ok(loaded) => {
+                self.store(Some(loaded));
+                Ok(())
+            }
+            Err(failure) => {
+                // The entry may have landed although something after it failed: only the log knows.
+                self.reload().await?;
+                if self.recorded(&mark.application).await? < mark.version {
+                    return Err(failure);
+                }
+                self.sync_log_of_current().await
+            }
+        }
+    }
+
+    async fn try_commit(
+        &self,
+        schema: &SchemaRef,
+        batches: Vec<RecordBatch>,
+        mark: &Mark,
+    ) -> Result<Loaded, LakeError> {
+        let (mut table, before) = match self.loaded() {
+            Some(loaded) => (loaded.table, loaded.transaction),
+            None => (self.create(schema).await.map_err(error::delta)?, -1),
+        };
+        let actions = self.write_files(&table, batches).await?;
+        let state = table.snapshot().map_err(error::delta)?;
+        let properties = CommitProperties::default()
+            .with_application_transaction(Transaction::new(&mark.application, mark.version));
+        let operation =
+            DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
+        let commit = CommitBuilder::from(properties)
+            .with_actions(actions)
+            .build(Some(state.snapshot()), table.log_store(), operation)
+            .await
+            .map_err(error::delta)?;
+        table.state = Some(commit.snapshot());
+        self.sync_log(commit.version()).await?;
+        let transaction = if mark.application == self.application { mark.version } else { before };
+        Ok(Loaded { table, transaction })
+    }
+
+    /// The newest transaction of any application, read from the log.
+    async fn recorded(&self, application: &str) -> Result<i64, LakeError> {
+        let Some(Loaded { table, .. }) = self.loaded() else { return Ok(-1) };
+        let log = table.log_store();
+        let state = table.snapshot().map_err(error::delta)?;
+        let version = state.transaction_version(log.as_ref(), application).await.map_err(error::delta)?;
+        Ok(version.unwrap_or(-1))
+    }
+
+    async fn create(&self, schema: &SchemaRef) -> Result<DeltaTable, DeltaTableError> {
+        std::fs::create_dir_all(&self.folder)?;
+        let columns: StructType = schema.as_ref().try_into_kernel()?;
+        self.builder()?
+            .build()?
+            .create()
+            .with_columns(columns.fields().cloned())
+            .with_configuration_property(TableProperty::DataSkippingNumIndexedCols, Some(INDEXED_COLUMNS))
+            .await
+    }
+
+    /// Writes and syncs data files; the actions say which, and how the schema grew.
+    async fn write_files(
+        &self,
+        table: &DeltaTable,
+        batches: Vec<RecordBatch>,
+    ) -> Result<Vec<Action>, LakeError> {
+        let (adds, metadata) = write_parquet(table, batches).await.map_err(error::delta)?;
+        let mut files: Vec<PathBuf> = adds.iter().map(|add| self.folder.join(&add.path)).collect();
+        files.push(self.folder.clone());
+        files.extend(self.folder.parent().map(Path::to_owned));
+        sync_all(files).await?;
+        Ok(metadata.into_iter().chain(adds.into_iter().map(Action::Add)).collect())
+    }
+
+    async fn sync_log_of_current(&self) -> Result<(), LakeError> {
+        match self.loaded().and_then(|loaded| loaded.table.version()) {
+            Some(version) => self.sync_log(version).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Syncs the log entry and what a checkpoint may have written beside it.
+    async fn sync_log(&self, version: u64) -> Result<(), LakeError> {
+        let log = self.folder.join("_delta_log");
+        let mut files = Vec::new();
+        let prefix = format!("{version:020}.");
+        for entry in std::fs::read_dir(&log).map_err(|e| error::io(&log, &e))? {
+            let entry = entry.map_err(|e| error::io(&log, &e))?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(&prefix) || name == "_last_checkpoint" || (version <= 1 && name.starts_with('0')) {
+                files.push(entry.path());
+            }
+        }
+        files.push(log);
+        sync_all(files).await
+    }
+
+    async fn reload(&self) -> Result<(), LakeError> {
+        let loaded = if self.folder.join("_delta_log").is_dir() {
+            self.read().await.map_err(error::delta)?
+        } else {
+            None
+        };
+        self.store(loaded);
+        Ok(())
+    }
+
+    async fn read(&self) -> Result<Option<Loaded>, DeltaTableError> {
+        let mut table = self.builder()?.build()?;
+        if !table.verify_deltatable_existence().await? {
+            return Ok(None);
+        }
+        table.load().await?;
+        let log = table.log_store();
+        let transaction = table.snapshot()?.transaction_version(log.as_ref(), &self.application).await?;
+        Ok(Some(Loaded { table, transaction: transaction.unwrap_or(-1) }))
+    }
+
+    fn builder(&self) -> Result<DeltaTableBuilder, DeltaTableError> {
+        DeltaTableBuilder::from_url(ensure_table_uri(self.folder.to_string_lossy())?)
+    }
+
+    /// What a query sees: the table as of now, or no rows of `schema` before its first commit.
+    pub(crate) async fn provider(
+        &self,
+        session: &Arc<SessionState>,
+        schema: &SchemaRef,
+    ) -> Result<Arc<dyn TableProvider>, LakeError> {
+        match self.loaded() {
+            Some(loaded) => {
+                loaded.table.table_provider().with_session(Arc::clone(session)).await.map_err(error::query)
+            }
+            None => Ok(Arc::new(EmptyTable::new(Arc::clone(schema)))),
+        }
+    }
+
+    fn loaded(&self) -> Option<Loaded> {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn store(&self, loaded: Option<Loaded>) {
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+    }
+}
+
+/// Writes the batches to Parquet files; also returns the table's new metadata when they have columns it lacks.
+async fn write_parquet(
+    table: &DeltaTable,
+    batches: Vec<RecordBatch>,
+) -> Result<(Vec<Add>, Option<Action>), DeltaTableError> {
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_max_row_group_row_count(Some(ROW_GROUP))
+        .build();
+    let mut writer = RecordBatchWriter::for_table(table)?.with_writer_properties(properties);
+    let before = writer.arrow_schema();
+    for batch in batches {
+        writer.write_with_mode(batch, WriteMode::MergeSchema).await?;
+    }
+    let after = writer.arrow_schema();
+    let adds = writer.flush().await?;
+    if before == after {
+        return Ok((adds, None));
+    }
+    let columns: StructType = after.as_ref().try_into_kernel()?;
+    let metadata = table.snapshot()?.metadata().clone().with_schema(&columns)?;
+    Ok((adds, Some(Action::Metadata(metadata))))
+}
+
+fn table_schema(table: &DeltaTable) -> Result<Schema, DeltaTableError> {
+    Ok(table.snapshot()?.schema().as_ref().try_into_arrow()?)
+}
+
+async fn sync_all(files: Vec<PathBuf>) -> Result<(), LakeError> {
+    tokio::task::spawn_blocking(move || files.iter().try_for_each(|file| sync_one(file)))
+        .await
+        .map_err(error::task)?
+}
+
+fn sync_one(file: &Path) -> Result<(), LakeError> {
+    let synced = if file.is_dir() { sync_folder(file) } else { File::open(file).and_then(|f| f.sync_all()) };
+    synced.map_err(|e| error::io(file, &e))
+}

@@ -1,0 +1,181 @@
+//! The joins that settling and gates read.
+
+use greenlight_app::lake::{Lake, LakeError, Settlement};
+use greenlight_domain::prediction::{PredictionId, Variant};
+use greenlight_domain::time::Micros;
+
+use crate::events::{ENDPOINT, after, append, batch, lake, matured, outcome, prediction};
+
+fn settlement(id: PredictionId, value_minor: i64) -> Settlement {
+    Settlement {
+        id,
+        day: after(0).day(),
+        variant: Variant::Champion,
+        release: Some("release-1".into()),
+        value_minor,
+        earned_minor: Some(value_minor as f64 * 0.5),
+        positive: value_minor > 0,
+        failed: false,
+    }
+}
+
+#[tokio::test]
+async fn rows_come_in_order_of_time_whatever_order_they_were_logged_in() {
+    let root = tempfile::tempdir().unwrap();
+    let lake = lake(root.path()).await;
+    for seconds in [5, 1, 9] {
+        append(&lake, seconds..seconds + 1).await;
+        lake.seal(ENDPOINT).await.unwrap();
+    }
+    let ats: Vec<_> = matured(&lake, 0, 100).await.into_iter().map(|row| row.at).collect();
+    assert_eq!(ats, [after(1), after(5), after(9)]);
+    let whole = lake.matured(ENDPOINT, "subscribed", Micros(i64::MIN), Micros(i64::MAX)).await.unwrap();
+    assert_eq!(whole.iter().map(|b| b.rows.len()).sum::<usize>(), 3);
+}
+
+#[tokio::test]
+async fn an_outcome_may_come_before_its_prediction_twice_and_under_another_name() {
+    let root = tempfile::tempdir().unwrap();
+    let lake = lake(root.path()).await;
+    let early = prediction(1, Variant::Champion);
+    lake.append_outcomes(ENDPOINT, vec![outcome(early.id, 4.0)]).await.unwrap();
+    lake.seal(ENDPOINT).await.unwrap();
+    assert!(matured(&lake, 0, 10).await.is_empty());
+    let mut other = outcome(early.id, 99.0);
+    other.name = "it's \"complained\"".into();
+    lake.append_predictions(ENDPOINT, batch(vec![early.clone()])).await.unwrap();
+    lake.append_outcomes(ENDPOINT, vec![other.clone(), outcome(early.id, 4.0)]).await.unwrap();
+    lake.seal(ENDPOINT).await.unwrap();
+    let rows = matured(&lake, 0, 10).await;
+    assert_eq!((rows.len(), rows[0].outcome), (1, Some(4.0)));
+    let batches = lake.matured(ENDPOINT, &other.name, after(0), after(10)).await.unwrap();
+    assert_eq!(batches[0].rows[0].outcome, Some(99.0));
+}
+
+#[tokio::test]
+async fn a_prediction_that_was_appended_twice_is_joined_once_but_both_ids_are_shown() {
+    let root = tempfile::tempdir().unwrap();
+    let lake = lake(root.path()).await;
+    let retried = batch(vec![prediction(1, Variant::Champion)]);
+    for _ in 0..2 {
+        lake.append_predictions(ENDPOINT, retried.clone()).await.unwrap();
+        lake.seal(ENDPOINT).await.unwrap();
+    }
+    assert_eq!(matured(&lake, 0, 10).await.len(), 1);
+    assert_eq!(lake.prediction_ids(ENDPOINT).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn many_rows_come_in_batches_with_their_features() {
+    let root = tempfile::tempdir().unwrap();
+    let lake = lake(root.path()).await;
+    let ids = append(&lake, 0..20_000).await;
+    lake.append_outcomes(ENDPOINT, ids.iter().step_by(3).map(|&id| outcome(id, 1.0)).collect()).await.unwrap();
+    lake.seal(ENDPOINT).await.unwrap();
+    let batches = lake.matured(ENDPOINT, "subscribed", after(0), after(20_000)).await.unwrap();
+    assert!(batches.len() >= 3 && batches.iter().all(|b| b.rows.len() <= 8_192));
+    let mut next = 0;
+    for batch in &batches {
+        let ages = batch.features.numbers("age").unwrap();
+        assert_eq!(ages.len(), batch.rows.len());
+        for (row, age) in batch.rows.iter().zip(ages) {
+            assert_eq!(row.id, ids[next]);
+            assert_eq!(row.outcome, (next % 3 == 0).then_some(1.0));
+            assert!((age - next as f64).abs() < 1e-9);
+            next += 1;
+        }
+    }
+    assert_eq!(next, 20_000);
+}
+
+#[tokio::test]
+async fn late_outcomes_come_with_the_last_settlement() {
+    let root = tempfile::tempdir().unwrap();
+    let lake = lake(root.path()).await;
+    let ids = append(&lake, 0..6).await;
+    lake.append_outcomes(ENDPOINT, vec![outcome(ids[0], 1.0), outcome(ids[1], 1.0)]).await.unwrap();
+    let settled_segment = lake.seal(ENDPOINT).await.unwrap();
+    let rows: Vec<_> = ids[..4].iter().map(|&id| settlement(id, 100)).collect();
+    lake.write_settlements(ENDPOINT, 1, &rows).await.unwrap();
+    lake.write_settlements(ENDPOINT, 2, &[settlement(ids[1], 250)]).await.unwrap();
+    let none = lake.late(ENDPOINT, "subscribed", after(100), settled_segment).await.unwrap();
+    assert!(none.rows.is_empty());
+
+    let late = [outcome(ids[1], 0.0), outcome(ids[2], 7.0), outcome(ids[3], 1.0), outcome(ids[5], 1.0)];
+    lake.append_outcomes(ENDPOINT, late.to_vec()).await.unwrap();
+    lake.append_outcomes(ENDPOINT, vec![outcome(ids[2], 8.0)]).await.unwrap();
+    lake.seal(ENDPOINT).await.unwrap();
+    let late = lake.late(ENDPOINT, "subscribed", after(3), settled_segment).await.unwrap();
+    let found: Vec<_> =
+        late.rows.iter().map(|l| (l.row.id, l.row.outcome, l.settled.value_minor)).collect();
+    assert_eq!(found, [(ids[1], Some(0.0), 250), (ids[2], Some(8.0), 100)]);
+    assert_eq!(late.rows[0].settled, settlement(ids[1], 250));
+    assert_eq!(late.features.numbers("age").unwrap(), [1.0, 2.0]);
+}
+
+#[tokio::test]
+async fn a_shadow_is_compared_with_the_live_answer() {
+    let root = tempfile::tempdir().unwrap();
+    let lake = lake(root.path()).await;
+    let live: Vec<_> = (0..3).map(|s| prediction(s, Variant::Champion)).collect();
+    let shadows: Vec<_> = live
+        .iter()
+        .zip(["call", "wait", "call"])
+        .map(|(live, decision)| {
+            let mut shadow = prediction((live.at.0 - after(0).0) / 1_000_000, Variant::Shadow);
+            shadow.mirrors = Some(live.id);
+            shadow.decision = decision.into();
+            shadow.release = Some("release-2".into());
+            if live.at == after(2) {
+                shadow.error = Some("no answer".into());
+            }
+            shadow
+        })
+        .collect();
+    lake.append_predictions(ENDPOINT, batch(live)).await.unwrap();
+    lake.append_predictions(ENDPOINT, batch(shadows)).await.unwrap();
+    lake.seal(ENDPOINT).await.unwrap();
+    let rows = lake.shadow_rows(ENDPOINT, "release-2").await.unwrap();
+    let seen: Vec<_> = rows.iter().map(|r| (r.disagrees, r.failed, r.latency_us)).collect();
+    assert_eq!(seen, [(false, false, 120), (true, false, 120), (false, true, 120)]);
+    assert!((rows[0].probability - 0.25).abs() < 1e-12 && rows[2].probability.is_nan());
+    assert!(lake.shadow_rows(ENDPOINT, "release-9").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn traffic_counts_what_decided() {
+    let root = tempfile::tempdir().unwrap();
+    let lake = lake(root.path()).await;
+    assert!(lake.traffic(ENDPOINT, None).await.unwrap().is_empty());
+    let mut rows: Vec<_> = (0..100).map(|s| prediction(s, Variant::Champion)).collect();
+    for (i, row) in rows.iter_mut().enumerate() {
+        row.latency_us = i as i64 + 1;
+        row.error = (i < 4).then(|| "timeout".into());
+        if i >= 60 {
+            row.release = None;
+        }
+    }
+    rows.push(prediction(200, Variant::Holdout));
+    rows.push(prediction(300, Variant::Shadow));
+    lake.append_predictions(ENDPOINT, batch(rows)).await.unwrap();
+    lake.seal(ENDPOINT).await.unwrap();
+    let traffic = lake.traffic(ENDPOINT, None).await.unwrap();
+    assert_eq!(traffic.len(), 2);
+    let champion = &traffic[0];
+    assert_eq!((champion.variant, champion.predictions, champion.errors), (Variant::Champion, 100, 4));
+    assert_eq!(champion.newest, after(99));
+    // The latencies are 1 to 100, so the median lies at 50.5 and the 99th percentile near 99.
+    assert!((champion.p50_latency_us - 50.5).abs() < 1.0, "{}", champion.p50_latency_us);
+    assert!((champion.p99_latency_us - 99.0).abs() < 1.5, "{}", champion.p99_latency_us);
+    assert_eq!((traffic[1].variant, traffic[1].predictions), (Variant::Holdout, 1));
+    let of_release = lake.traffic(ENDPOINT, Some("release-1")).await.unwrap();
+    assert_eq!((of_release[0].predictions, of_release[0].newest), (60, after(59)));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_nobody_opened_is_an_error_that_names_it() {
+    let root = tempfile::tempdir().unwrap();
+    let lake = lake(root.path()).await;
+    let error = lake.traffic("mails", None).await.unwrap_err();
+    assert!(matches!(&error, LakeError::Storage(m) if m.contains("'mails'")), "{error}");
+}

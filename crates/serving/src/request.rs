@@ -1,0 +1,133 @@
+//! A request as rows of named columns, checked against what the endpoint asks for.
+
+use std::sync::Arc;
+
+use greenlight_app::live::LiveEndpoint;
+use greenlight_domain::frame::{Column, ColumnType, Frame};
+use greenlight_domain::time::Micros;
+
+use crate::ServingError;
+
+/// Most rows in one request.
+pub const MAX_ROWS: usize = 10_000;
+const MAX_UNIT_BYTES: usize = 256;
+
+/// Rows in named columns of equal length, as a protocol delivered them.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Columns by name.
+    pub columns: Vec<(String, Column)>,
+    /// Number of rows; every column has as many.
+    pub rows: usize,
+}
+
+/// A request that fits its endpoint.
+pub(crate) struct Checked {
+    pub features: Frame,
+    pub units: Vec<Arc<str>>,
+    pub times: Option<Vec<Micros>>,
+}
+
+/// Checks names, types and sizes; takes the columns apart into features, units and event times.
+pub(crate) fn check(endpoint: &LiveEndpoint, request: Request) -> Result<Checked, ServingError> {
+    if request.rows == 0 || request.rows > MAX_ROWS {
+        return invalid(format!("send 1 to {MAX_ROWS} rows, not {}", request.rows));
+    }
+    let mut features: Vec<Option<Column>> = vec![None; endpoint.features.len()];
+    let mut units = None;
+    let mut times = None;
+    for (name, column) in request.columns {
+        if column.len() != request.rows {
+            return invalid(format!("input '{name}' has {} values for {} rows", column.len(), request.rows));
+        }
+        if name == endpoint.spec.unit {
+            units = Some(read_units(&name, &column)?);
+        } else if endpoint.spec.event_time.as_ref() == Some(&name) {
+            times = Some(read_times(&name, &column)?);
+        } else if let Some(at) = endpoint.features.iter().position(|f| f.name.as_ref() == name) {
+            let wanted = endpoint.features[at].column_type;
+            if column.column_type() != wanted {
+                return invalid(format!("input '{name}' must be {}", describe(wanted)));
+            }
+            if features[at].replace(column).is_some() {
+                return invalid(format!("input '{name}' was sent twice"));
+            }
+        } else {
+            return invalid(format!("input '{name}' is unknown; this endpoint takes {}", names(endpoint)));
+        }
+    }
+    let missing: Vec<&str> = endpoint
+        .features
+        .iter()
+        .zip(&features)
+        .filter(|(_, column)| column.is_none())
+        .map(|(field, _)| field.name.as_ref())
+        .chain(units.is_none().then_some(endpoint.spec.unit.as_str()))
+        .chain(endpoint.spec.event_time.as_deref().filter(|_| times.is_none()))
+        .collect();
+    let (Some(units), true) = (units, missing.is_empty()) else {
+        return invalid(format!("input {} is missing", missing.join(", ")));
+    };
+    let columns = features.into_iter().flatten().collect();
+    let features = Frame::new(Arc::clone(&endpoint.features), columns)
+        .map_err(|e| ServingError::Invalid(e.to_string()))?;
+    Ok(Checked { features, units, times })
+}
+
+fn read_units(name: &str, column: &Column) -> Result<Vec<Arc<str>>, ServingError> {
+    let read = |row: usize, text: Option<Arc<str>>| match text {
+        Some(unit) if !unit.is_empty() && unit.len() <= MAX_UNIT_BYTES => Ok(unit),
+        _ => Err(ServingError::Invalid(format!("input '{name}', row {row}: a unit is 1 to {MAX_UNIT_BYTES} bytes"))),
+    };
+    match column {
+        Column::Text(values) => values.iter().enumerate().map(|(row, v)| read(row, v.clone())).collect(),
+        Column::Number(values) => values
+            .iter()
+            .enumerate()
+            .map(|(row, number)| {
+                // Beyond 2^53 two integers may share a double, and two units one identity.
+                if number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 {
+                    return read(row, Some((*number as i64).to_string().into()));
+                }
+                invalid(format!("input '{name}', row {row}: send a unit as BYTES or an integer below 2^53"))
+            })
+            .collect(),
+    }
+}
+
+fn read_times(name: &str, column: &Column) -> Result<Vec<Micros>, ServingError> {
+    let wrong = |row: usize| {
+        ServingError::Invalid(format!("input '{name}', row {row}: send RFC 3339 text or epoch microseconds"))
+    };
+    match column {
+        Column::Text(values) => values
+            .iter()
+            .enumerate()
+            .map(|(row, text)| text.as_deref().and_then(|t| t.parse().ok()).ok_or_else(|| wrong(row)))
+            .collect(),
+        Column::Number(values) => values
+            .iter()
+            .enumerate()
+            .map(|(row, number)| {
+                let plausible = number.is_finite() && (0.0..9.0e15).contains(number);
+                if plausible { Ok(Micros(*number as i64)) } else { Err(wrong(row)) }
+            })
+            .collect(),
+    }
+}
+
+fn describe(wanted: ColumnType) -> &'static str {
+    match wanted {
+        ColumnType::Number => "a number (FP64, INT64, …)",
+        ColumnType::Text => "text (BYTES)",
+    }
+}
+
+fn names(endpoint: &LiveEndpoint) -> String {
+    let own = std::iter::once(endpoint.spec.unit.as_str()).chain(endpoint.spec.event_time.as_deref());
+    own.chain(endpoint.features.iter().map(|f| f.name.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+fn invalid<T>(message: String) -> Result<T, ServingError> {
+    Err(ServingError::Invalid(message))
+}

@@ -1,0 +1,42 @@
+//! Pure numbers for decisions about models: does it rank, is it calibrated, what did it earn, has the world
+//! moved.
+//!
+//! This crate owns formulas: `f64` in, `f64` out. It refuses input and output, clocks, serialisation,
+//! currencies and policy (how good is good enough is a gate's business). Randomness comes from an explicit
+//! `u64` seed, which feeds ChaCha with 8 rounds, so that a recorded seed gives the same interval on every
+//! machine.
+//!
+//! | question | module | source |
+//! | --- | --- | --- |
+//! | what did the treated units earn against the holdout | [`incremental`] | Horvitz & Thompson 1952 |
+//! | how sure are we, looking every day | [`confidence_sequence`] | Waudby-Smith et al. 2024; Howard et al. 2021 |
+//! | how sure are we, looking once | [`two_sample`], [`bootstrap`] | Welch 1947; Efron & Tibshirani 1993 |
+//! | was the assignment as agreed | [`sample_ratio`] | Pearson 1900 |
+//! | does the score rank | [`ranking`] | Mann & Whitney 1947; Hanley & McNeil 1982 |
+//! | is the score a probability | [`calibration`] | Brier 1950; Good 1952; Naeini et al. 2015 |
+//! | has the input moved | [`drift`] | Siddiqi 2006 |
+//! | order statistics and sums | [`quantile`], [`moments`] | Hyndman & Fan 1996 |
+//!
+//! Every fallible function answers with [`StatsError`]; every interval is an [`Interval`].
+
+pub mod bootstrap;
+pub mod calibration;
+pub mod confidence_sequence;
+pub mod drift;
+pub mod incremental;
+pub mod moments;
+pub mod quantile;
+pub mod ranking;
+pub mod sample_ratio;
+pub mod two_sample;
+
+mod check;
+mod distribution;
+mod error;
+mod interval;
+
+#[cfg(test)]
+mod close;
+
+pub use error::StatsError;
+pub use interval::Interval;

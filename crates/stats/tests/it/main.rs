@@ -1,0 +1,7 @@
+//! What the public functions promise: known answers of other programs, properties, and simulations.
+
+mod incremental;
+mod known_answers;
+mod peeking;
+mod properties;
+mod simulation;

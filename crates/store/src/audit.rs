@@ -1,0 +1,82 @@
+//! The audit trail: who changed what, in the same transaction as the change.
+
+use greenlight_domain::role::Actor;
+use greenlight_domain::time::Micros;
+use serde::Serialize;
+
+use crate::{Connection, StoreError};
+
+/// One line of the trail.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AuditLine {
+    /// UUIDv7; sorts by time.
+    pub id: String,
+    /// When.
+    pub at: Micros,
+    /// Who.
+    pub actor: String,
+    /// In which role.
+    pub role: String,
+    /// What was done, such as `release.submit`.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// Particulars.
+    pub detail: serde_json::Value,
+}
+
+/// Appends a line.
+pub async fn append(
+    connection: &mut Connection,
+    id: &str,
+    at: Micros,
+    actor: &Actor,
+    (action, subject, detail): (&str, &str, &serde_json::Value),
+) -> Result<(), StoreError> {
+    sqlx::query("insert into audit (id, at, actor, role, action, subject, detail) values ($1, $2, $3, $4, $5, $6, $7)")
+        .bind(id)
+        .bind(at.0)
+        .bind(&actor.name)
+        .bind(actor.role.as_str())
+        .bind(action)
+        .bind(subject)
+        .bind(detail.to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The newest `limit` lines, newest first; with `subject`, only those about it.
+pub async fn newest(
+    connection: &mut Connection,
+    subject: Option<&str>,
+    limit: i64,
+) -> Result<Vec<AuditLine>, StoreError> {
+    type Row = (String, i64, String, String, String, String, String);
+    let rows: Vec<Row> = match subject {
+        Some(subject) => {
+            sqlx::query_as(
+                "select id, at, actor, role, action, subject, detail from audit where subject = $1 \
+                 order by id desc limit $2",
+            )
+            .bind(subject)
+            .bind(limit)
+            .fetch_all(connection)
+            .await?
+        }
+        None => {
+            sqlx::query_as(
+                "select id, at, actor, role, action, subject, detail from audit order by id desc limit $1",
+            )
+            .bind(limit)
+            .fetch_all(connection)
+            .await?
+        }
+    };
+    rows.into_iter()
+        .map(|(id, at, actor, role, action, subject, detail)| {
+            let detail = crate::json::read("audit detail", &detail)?;
+            Ok(AuditLine { id, at: Micros(at), actor, role, action, subject, detail })
+        })
+        .collect()
+}

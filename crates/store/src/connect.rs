@@ -1,0 +1,86 @@
+//! Connecting, migrating, beginning transactions.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Any, AnyPool, Executor, SqlSafeStr};
+
+use crate::StoreError;
+
+/// A connection, in a transaction or not.
+pub type Connection = sqlx::AnyConnection;
+
+/// A transaction; it rolls back when it is dropped without a commit.
+pub type Transaction = sqlx::Transaction<'static, Any>;
+
+/// A pool of connections to one database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: AnyPool,
+    begin: &'static str,
+}
+
+const CONNECTIONS: u32 = 8;
+const WAIT: Duration = Duration::from_secs(10);
+
+/// `synchronous = full`: a change that was answered survives a power cut, not only a killed process.
+const SQLITE_SETTINGS: &str = "pragma journal_mode = wal; pragma synchronous = full; \
+                               pragma foreign_keys = on; pragma busy_timeout = 10000;";
+
+impl Store {
+    /// Connects to `sqlite:PATH` (created when absent) or `postgres://…` and brings the schema up to date.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let sqlite = url.starts_with("sqlite:");
+        if !sqlite && !url.starts_with("postgres:") && !url.starts_with("postgresql:") {
+            return Err(StoreError::Url(url.chars().take(40).collect()));
+        }
+        let url = if sqlite && !url.contains("mode=") { Cow::from(format!("{url}?mode=rwc")) } else { Cow::from(url) };
+        let options = AnyConnectOptions::from_str(&url).map_err(StoreError::Database)?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(WAIT)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if sqlite {
+                        connection.execute(SQLITE_SETTINGS).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect_with(options)
+            .await?;
+        migrator().run(&pool).await?;
+        // SQLite: take the write lock at once, so that two writers queue instead of failing half-way.
+        Ok(Self { pool, begin: if sqlite { "begin immediate" } else { "begin" } })
+    }
+
+    /// Begins a transaction that may write.
+    pub async fn begin(&self) -> Result<Transaction, StoreError> {
+        Ok(self.pool.begin_with(self.begin).await?)
+    }
+
+    /// A connection for reading.
+    pub async fn read(&self) -> Result<sqlx::pool::PoolConnection<Any>, StoreError> {
+        Ok(self.pool.acquire().await?)
+    }
+
+    /// Closes all connections; SQLite folds its write-ahead log into the file.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+fn migrator() -> Migrator {
+    let first = Migration::new(
+        1,
+        Cow::from("first lap"),
+        MigrationType::Simple,
+        include_str!("../migrations/0001_first_lap.sql").into_sql_str(),
+        false,
+    );
+    Migrator { migrations: Cow::from(vec![first]), ..Migrator::DEFAULT }
+}

@@ -1,0 +1,142 @@
+//! Endpoints and how far each of them is settled.
+
+use greenlight_domain::endpoint::EndpointSpec;
+use greenlight_domain::time::Micros;
+
+use crate::{Connection, Stamp, StoreError, json};
+
+/// How far an endpoint is settled. Written in the same transaction as the statistics of a settle run, so that a run
+/// counts once or not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SettleCursor {
+    /// Predictions before this event time are settled.
+    pub settled_until: Micros,
+    /// The newest event time seen in an outcome.
+    pub watermark: Micros,
+    /// Number of the last settle run.
+    pub run: i64,
+    /// Outcome segments up to this number were looked at.
+    pub outcome_segment: i64,
+    /// Costs are posted until this event time; 0 before the first posting.
+    pub cost_until: Micros,
+}
+
+/// What a settle run has set out to do. Written before the run touches the lake, so that a run that was cut off is
+/// finished with the very range it began with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettleIntent {
+    /// Number of the run.
+    pub run: i64,
+    /// Predictions before this event time are settled by it.
+    pub until: Micros,
+    /// Outcome segments up to this number are looked at by it.
+    pub segment: i64,
+}
+
+/// Creates or replaces an endpoint; its cursor stays.
+pub async fn upsert(
+    connection: &mut Connection,
+    name: &str,
+    spec: &EndpointSpec,
+    stamp: Stamp<'_>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into endpoint (name, initiative, spec, created_at, created_by, settled_until, watermark, settle_run, \
+         outcome_segment, cost_until, pending_run, pending_until, pending_segment) \
+         values ($1, $2, $3, $4, $5, 0, 0, 0, 0, 0, 0, 0, 0) \
+         on conflict (name) do update set initiative = excluded.initiative, spec = excluded.spec",
+    )
+    .bind(name)
+    .bind(&spec.initiative)
+    .bind(json::write("endpoint", spec)?)
+    .bind(stamp.at.0)
+    .bind(stamp.actor)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The endpoint of that name.
+pub async fn get(connection: &mut Connection, name: &str) -> Result<Option<EndpointSpec>, StoreError> {
+    let row: Option<(String,)> =
+        sqlx::query_as("select spec from endpoint where name = $1").bind(name).fetch_optional(connection).await?;
+    row.map(|r| json::read("endpoint", &r.0)).transpose()
+}
+
+/// All endpoints by name.
+pub async fn list(connection: &mut Connection) -> Result<Vec<(String, EndpointSpec)>, StoreError> {
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("select name, spec from endpoint order by name").fetch_all(connection).await?;
+    rows.into_iter().map(|(name, spec)| Ok((name, json::read("endpoint", &spec)?))).collect()
+}
+
+/// How far the endpoint is settled.
+pub async fn cursor(connection: &mut Connection, name: &str) -> Result<Option<SettleCursor>, StoreError> {
+    let row: Option<(i64, i64, i64, i64, i64)> = sqlx::query_as(
+        "select settled_until, watermark, settle_run, outcome_segment, cost_until from endpoint where name = $1",
+    )
+    .bind(name)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|(settled_until, watermark, run, outcome_segment, cost_until)| SettleCursor {
+        settled_until: Micros(settled_until),
+        watermark: Micros(watermark),
+        run,
+        outcome_segment,
+        cost_until: Micros(cost_until),
+    }))
+}
+
+/// Moves the cursor from `before`; false when another settle moved it meanwhile.
+pub async fn advance_cursor(
+    connection: &mut Connection,
+    name: &str,
+    before: &SettleCursor,
+    after: &SettleCursor,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "update endpoint set settled_until = $2, settle_run = $3, outcome_segment = $4, cost_until = $5 \
+         where name = $1 and settle_run = $6",
+    )
+    .bind(name)
+    .bind(after.settled_until.0)
+    .bind(after.run)
+    .bind(after.outcome_segment)
+    .bind(after.cost_until.0)
+    .bind(before.run)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Records what a settle run sets out to do.
+pub async fn intend(connection: &mut Connection, name: &str, intent: &SettleIntent) -> Result<(), StoreError> {
+    sqlx::query("update endpoint set pending_run = $2, pending_until = $3, pending_segment = $4 where name = $1")
+        .bind(name)
+        .bind(intent.run)
+        .bind(intent.until.0)
+        .bind(intent.segment)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// What the newest settle run set out to do, whether it was finished or not.
+pub async fn intent(connection: &mut Connection, name: &str) -> Result<Option<SettleIntent>, StoreError> {
+    let row: Option<(i64, i64, i64)> =
+        sqlx::query_as("select pending_run, pending_until, pending_segment from endpoint where name = $1")
+            .bind(name)
+            .fetch_optional(connection)
+            .await?;
+    Ok(row.map(|(run, until, segment)| SettleIntent { run, until: Micros(until), segment }))
+}
+
+/// Raises the watermark; it never falls.
+pub async fn raise_watermark(connection: &mut Connection, name: &str, at: Micros) -> Result<(), StoreError> {
+    sqlx::query("update endpoint set watermark = $2 where name = $1 and watermark < $2")
+        .bind(name)
+        .bind(at.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Daily sufficient statistics, which add up, and postings, which never change.
+
+use greenlight_domain::ledger::{DayStatistics, Posting, PostingKind};
+use greenlight_domain::money::Currency;
+use greenlight_domain::prediction::Variant;
+use greenlight_domain::time::Micros;
+use serde::Serialize;
+
+use crate::{Connection, StoreError};
+
+/// The statistics of one release, variant, split and day.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StatisticRow {
+    /// Release id, or empty when none was rolling out.
+    pub release: String,
+    /// Champion or holdout.
+    pub variant: Variant,
+    /// Percent of units that got the champion at the time; 0 when none was rolling out.
+    pub champion_percent: u8,
+    /// The numbers.
+    pub statistics: DayStatistics,
+}
+
+/// Adds `row` to what is stored for its release, variant, split and day.
+pub async fn add_statistics(
+    connection: &mut Connection,
+    endpoint: &str,
+    row: &StatisticRow,
+) -> Result<(), StoreError> {
+    let numbers = &row.statistics;
+    sqlx::query(
+        "insert into day_statistic (endpoint, release_id, variant, champion_percent, day, units, positives, gross_minor, \
+         randomised, earned_sum, earned_sum_squares, errors) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+         on conflict (endpoint, release_id, variant, champion_percent, day) do update set \
+         units = day_statistic.units + excluded.units, \
+         positives = day_statistic.positives + excluded.positives, \
+         gross_minor = day_statistic.gross_minor + excluded.gross_minor, \
+         randomised = day_statistic.randomised + excluded.randomised, \
+         earned_sum = day_statistic.earned_sum + excluded.earned_sum, \
+         earned_sum_squares = day_statistic.earned_sum_squares + excluded.earned_sum_squares, \
+         errors = day_statistic.errors + excluded.errors",
+    )
+    .bind(endpoint)
+    .bind(&row.release)
+    .bind(row.variant.as_str())
+    .bind(i64::from(row.champion_percent))
+    .bind(i64::from(numbers.day))
+    .bind(numbers.units)
+    .bind(numbers.positives)
+    .bind(numbers.gross_minor)
+    .bind(numbers.randomised)
+    .bind(numbers.earned_sum)
+    .bind(numbers.earned_sum_squares)
+    .bind(numbers.errors)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// All statistics of an endpoint in order of day; with `release`, only its own.
+pub async fn statistics(
+    connection: &mut Connection,
+    endpoint: &str,
+    release: Option<&str>,
+) -> Result<Vec<StatisticRow>, StoreError> {
+    type Row = (String, String, i64, i64, i64, i64, i64, i64, f64, f64, i64);
+    let rows: Vec<Row> = sqlx::query_as(
+        "select release_id, variant, champion_percent, day, units, positives, gross_minor, randomised, earned_sum, \
+         earned_sum_squares, errors from day_statistic where endpoint = $1 and ($2 = '' or release_id = $2) \
+         order by day, release_id, variant, champion_percent",
+    )
+    .bind(endpoint)
+    .bind(release.unwrap_or(""))
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(StatisticRow {
+                release: row.0,
+                variant: row.1.parse()?,
+                champion_percent: u8::try_from(row.2).unwrap_or(0),
+                statistics: DayStatistics {
+                    day: i32::try_from(row.3).unwrap_or(i32::MAX),
+                    units: row.4,
+                    positives: row.5,
+                    gross_minor: row.6,
+                    randomised: row.7,
+                    earned_sum: row.8,
+                    earned_sum_squares: row.9,
+                    errors: row.10,
+                },
+            })
+        })
+        .collect()
+}
+
+/// Writes a posting.
+pub async fn post(
+    connection: &mut Connection,
+    id: &str,
+    posting: &Posting,
+    currency: Currency,
+    at: Micros,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into posting (id, endpoint, release_id, variant, day, kind, amount_minor, currency, grade, \
+         settle_run, at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(id)
+    .bind(&posting.endpoint)
+    .bind(posting.release.as_deref())
+    .bind(posting.variant.map(Variant::as_str))
+    .bind(i64::from(posting.day))
+    .bind(posting.kind.as_str())
+    .bind(posting.amount_minor)
+    .bind(currency.code())
+    .bind(posting.grade.to_string())
+    .bind(posting.settle_run)
+    .bind(at.0)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The sum of an endpoint's postings by kind and variant (empty for none), in minor units.
+pub async fn totals(
+    connection: &mut Connection,
+    endpoint: &str,
+) -> Result<Vec<(PostingKind, Option<Variant>, i64)>, StoreError> {
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        "select kind, coalesce(variant, ''), cast(sum(amount_minor) as bigint) from posting where endpoint = $1 \
+         group by kind, coalesce(variant, '') order by kind, coalesce(variant, '')",
+    )
+    .bind(endpoint)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|(kind, variant, sum)| {
+            let variant = if variant.is_empty() { None } else { Some(variant.parse()?) };
+            Ok((PostingKind::parse(&kind)?, variant, sum))
+        })
+        .collect()
+}

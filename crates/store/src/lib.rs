@@ -1,0 +1,38 @@
+//! SQL and migrations, the same text on SQLite and PostgreSQL. The only crate that names `sqlx`.
+//!
+//! One file a noun; every function takes a connection, so that a use case puts a change and its audit line into one
+//! transaction. Times are epoch microseconds, money is minor units, flags are 0 or 1, specifications are JSON text.
+//! It refuses rules: whether a change is allowed is decided in `domain` and `app`.
+
+pub mod approval;
+pub mod audit;
+pub mod business_case;
+pub mod dataset;
+pub mod endpoint;
+pub mod evidence;
+pub mod initiative;
+pub mod ledger;
+pub mod meta;
+pub mod model;
+pub mod policy;
+pub mod release;
+pub mod route;
+pub mod run;
+pub mod token;
+pub mod training;
+
+mod connect;
+mod error;
+mod json;
+
+pub use connect::{Connection, Store, Transaction};
+pub use error::StoreError;
+
+/// Who wrote a row and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp<'a> {
+    /// When.
+    pub at: greenlight_domain::time::Micros,
+    /// Who.
+    pub actor: &'a str,
+}

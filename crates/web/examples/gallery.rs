@@ -1,0 +1,59 @@
+//! Renders every page from hand-made views into a folder, to be looked at: `cargo run -p greenlight-web --example
+//! gallery -- DIR`.
+#![expect(clippy::print_stdout, reason = "a command for the terminal: what it wrote is its output")]
+
+#[path = "../tests/it/fixtures.rs"]
+mod fixtures;
+
+use std::io;
+use std::path::Path;
+
+use fixtures::{actor, endpoint, endpoint_line, figure, initiative, release, release_view};
+use greenlight_domain::evidence::Grade;
+use greenlight_domain::release::Stage;
+use greenlight_domain::role::Role;
+use greenlight_web::{assets, pages};
+use maud::Markup;
+
+fn main() -> io::Result<()> {
+    let folder = std::env::args().nth(1).unwrap_or_else(|| "gallery".to_owned());
+    let folder = Path::new(&folder);
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join("style.css"), assets::STYLE)?;
+    for (name, markup) in gallery() {
+        let text = markup.into_string().replace(&assets::style_address(), "style.css");
+        std::fs::write(folder.join(name).with_extension("html"), text)?;
+        println!("{}", folder.join(name).with_extension("html").display());
+    }
+    Ok(())
+}
+
+fn gallery() -> Vec<(&'static str, Markup)> {
+    let bo = actor("bo", Role::Approver);
+    let proven = figure(1_732_000.0, 251_000.0, 3_213_000.0, Grade::A);
+    let open = figure(212_000.0, -804_000.0, 1_228_000.0, Grade::A);
+    let views = [
+        initiative("Call fewer clients about term deposits", Some(proven)),
+        initiative("Remind late payers earlier", Some(open)),
+        initiative("Sort complaints by urgency", None),
+    ];
+    let approval = release_view(Stage::AwaitingApproval);
+    let releases = [
+        release("calls.4", Stage::AwaitingApproval),
+        release("calls.3", Stage::Live),
+        release("calls.2", Stage::Stopped),
+    ];
+    vec![
+        ("portfolio", pages::portfolio::page(&views, &bo)),
+        ("portfolio-empty", pages::portfolio::page(&[], &bo)),
+        ("initiative", pages::initiative::page(&views[0], &bo)),
+        ("initiative-early", pages::initiative::page(&views[2], &bo)),
+        ("release-approval", pages::release::page(&approval, &bo, None)),
+        ("release-stopped", pages::release::page(&release_view(Stage::Stopped), &bo, None)),
+        ("release-live", pages::release::page(&release_view(Stage::Live), &bo, None)),
+        ("releases", pages::release::list_page(&releases, &bo)),
+        ("endpoint", pages::endpoint::page(&endpoint(), &bo)),
+        ("endpoints", pages::endpoint::list_page(&[endpoint_line()], &bo)),
+        ("login", pages::login::page("/releases/calls.3", Some("This token is unknown or was revoked."))),
+    ]
+}

@@ -1,0 +1,87 @@
+//! Failures as pages: one mapper from [`AppError`] to a status and a sentence that says what to do.
+
+use axum::Json;
+use axum::response::{Html, IntoResponse, Response};
+use greenlight_app::{AppError, Kind};
+use greenlight_domain::role::Actor;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode, Uri};
+use maud::{Markup, html};
+use serde_json::json;
+
+use crate::layout::{Section, page};
+
+/// The status of a page that shows this error.
+pub(crate) fn status(error: &AppError) -> StatusCode {
+    match error.kind() {
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::Invalid => StatusCode::BAD_REQUEST,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// What a person is told. The inside of an internal error goes to the log, never to a page.
+pub(crate) fn message(error: &AppError) -> String {
+    if error.kind() == Kind::Internal {
+        tracing::error!(code = error.code(), %error, "a page failed");
+        return "Something went wrong inside Greenlight. The server's log says what.".to_owned();
+    }
+    let text = error.to_string();
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// The page for an error; without an actor it has no account menu.
+pub fn error_page(actor: Option<&Actor>, error: &AppError) -> Markup {
+    let title = match error.kind() {
+        Kind::Unauthenticated => "Who are you?",
+        Kind::Forbidden => "Somebody else may do this",
+        Kind::NotFound => "There is no such page",
+        Kind::Invalid => "This request cannot be right",
+        Kind::Conflict => "Not in the present state",
+        Kind::Unavailable => "Not now",
+        Kind::Internal => "Something went wrong",
+    };
+    let body = html! {
+        p.eyebrow { (status(error).as_u16()) " · " (error.code()) }
+        h1 { (title) }
+        p.lead { (message(error)) }
+        p.muted {
+            "More about it: " code { "greenlight explain " (error.code()) }
+        }
+        p { a href="/" { "Back to the portfolio" } }
+    };
+    page(title, Section::None, actor, body)
+}
+
+/// A page or the page of its error.
+pub(crate) fn answer(actor: &Actor, result: Result<Markup, AppError>) -> Response {
+    match result {
+        Ok(markup) => Html(markup.into_string()).into_response(),
+        Err(error) => respond(Some(actor), &error, None),
+    }
+}
+
+/// The page of an error with its status, or with another one.
+pub(crate) fn respond(actor: Option<&Actor>, error: &AppError, instead: Option<StatusCode>) -> Response {
+    let status = instead.unwrap_or_else(|| status(error));
+    (status, Html(error_page(actor, error).into_string())).into_response()
+}
+
+/// Where no route leads: a page for people, a problem (RFC 9457) for programs.
+pub(crate) async fn missing(uri: Uri, headers: HeaderMap) -> Response {
+    let error = AppError::not_found("page", uri.path(), "check the address");
+    let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accepts.contains("text/html") {
+        return respond(None, &error, None);
+    }
+    let problem = json!({
+        "type": "about:blank", "title": "Not Found", "status": 404,
+        "code": error.code(), "detail": error.to_string(),
+    });
+    (StatusCode::NOT_FOUND, [(CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()
+}

@@ -1,0 +1,121 @@
+//! The part of an initiative's page that people wrote: problem, metric, business case, costs, value model.
+
+use greenlight_app::initiative::InitiativeView;
+use greenlight_domain::business_case::Effect;
+use greenlight_domain::evidence::Grade;
+use greenlight_domain::ledger::Figure;
+use greenlight_domain::money::Amount;
+use maud::{Markup, html};
+
+use crate::components::figure::{asserted, figure, figure_to_the_cent, grade};
+use crate::components::number::decimal;
+use crate::components::{date, empty, scroll};
+
+pub(super) fn problem(view: &InitiativeView) -> Markup {
+    let metric = &view.spec.metric;
+    html! {
+        section {
+            h2 { "The problem" }
+            p { (view.spec.problem) }
+            h3 { "How success is noticed" }
+            p.metric {
+                (metric.name) ": " b { (trimmed(metric.baseline)) }
+                span aria-hidden="true" { " → " } span.unseen { " to " }
+                b { (trimmed(metric.target)) } " " (metric.unit) " by " (date(metric.target_date))
+            }
+        }
+    }
+}
+
+/// Up to four decimals, without zeros at the end.
+fn trimmed(number: f64) -> String {
+    let text = decimal(number, 4);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+pub(super) fn business_case(view: &InitiativeView) -> Markup {
+    let Some((name, case)) = &view.business_case else {
+        return html! {
+            section {
+                h2 { "The business case" }
+                (empty("Nobody has forecast what this will earn. A forecast counts only when it is dated first:",
+                    "greenlight apply -f DIR"))
+            }
+        };
+    };
+    let effect = match case.effect {
+        Effect::Revenue => "more revenue",
+        Effect::Saving => "less cost",
+    };
+    let total = asserted(case.low, case.expected, case.high, view.spec.value.currency);
+    html! {
+        section {
+            h2 { "The business case" }
+            p.big-figure { (figure(&total)) }
+            p {
+                (effect) " over " (case.horizon_days) " days from " (date(case.starts))
+                "; forecast dated " (date(case.dated)) " as " code { (name) } ". "
+                "One in ten such cases should end below low, and one in ten above high."
+            }
+            @if !case.drivers.is_empty() {
+                h3 { "What it rests on" }
+                ul { @for driver in &case.drivers { li { (driver) } } }
+            }
+        }
+    }
+}
+
+pub(super) fn value(view: &InitiativeView) -> Markup {
+    let value = &view.spec.value;
+    html! {
+        section {
+            h2 { "How a decision becomes money" }
+            pre { code { (value.expression) } }
+            p.muted {
+                "In " (value.currency.code()) ". Decisions: " (value.decisions.join(", ")) ". Outcome: "
+                code { (value.outcome) } ", read as 0 when it is absent " (value.window_days) " days after the prediction."
+            }
+            @if !value.assumptions.is_empty() {
+                div.assumptions {
+                    h3 { "Assumed, not measured" }
+                    ul { @for assumption in &value.assumptions { li { (assumption) } } }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn costs(view: &InitiativeView) -> Markup {
+    let amount = |amount: Amount| {
+        let of = Figure::counted(amount.0, Grade::D, view.spec.value.currency);
+        html! { @if amount.0 == 0 { span.none { "–" } } @else { (figure_to_the_cent(of.minor, &of)) } }
+    };
+    html! {
+        section {
+            h2 { "What it costs to run" }
+            @if view.spec.costs.is_empty() {
+                p.none { "No cost is stated, so earned after cost is too high. Add " code { "costs" } " to the manifest." }
+            } @else {
+                (scroll("Costs", html! {
+                    table.compact {
+                        thead { tr {
+                            th scope="col" { "What" }
+                            th.number scope="col" { "A month" }
+                            th.number scope="col" { "A thousand predictions" }
+                        } }
+                        tbody {
+                            @for line in &view.spec.costs {
+                                tr {
+                                    th scope="row" { (line.name) }
+                                    td.number { (amount(line.per_month)) }
+                                    td.number { (amount(line.per_thousand_predictions)) }
+                                }
+                            }
+                        }
+                    }
+                }))
+                p.muted.small { "As its owner states it " (grade(Grade::D)) ", accrued by day into the ledger." }
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Pages and their parts, rendered from views that are made by hand.
+
+#[cfg(test)]
+mod chart;
+#[cfg(test)]
+mod component;
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod page;
+#[cfg(test)]
+mod session;
