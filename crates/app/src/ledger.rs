@@ -97,6 +97,8 @@ pub async fn of_endpoint(app: &App, actor: &Actor, endpoint: &str) -> Result<Led
         minor: figure.minor - cost as f64,
         low_minor: figure.low_minor.map(|low| low - cost as f64),
         high_minor: figure.high_minor.map(|high| high - cost as f64),
+        // A difference is known only as well as the worse of its two parts: the cost is asserted.
+        grade: Grade::D,
         ..figure
     });
     Ok(LedgerView {

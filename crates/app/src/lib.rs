@@ -32,6 +32,9 @@ use greenlight_store::Store;
 use tokio::sync::Mutex;
 
 pub use error::{AppError, Kind, allow};
+pub use greenlight_store::audit::AuditLine;
+pub use greenlight_store::run::Run;
+pub use greenlight_store::token::Token;
 
 use artifact::Artifacts;
 use clock::Clock;

@@ -65,7 +65,9 @@ pub async fn train(app: &App, actor: &Actor, name: &str) -> Result<Trained, AppE
     let size_bytes = trained.artifact.len() as i64;
     let sha256 = app.artifacts.put(Bytes::from(trained.artifact)).await?;
     let mut metrics = quality.metrics;
-    metrics.extend(trained.facts);
+    // What the learner reports goes beside our own figures, and never in their place.
+    let own: Vec<String> = metrics.iter().map(|m| m.0.clone()).collect();
+    metrics.extend(trained.facts.into_iter().filter(|fact| !own.contains(&fact.0)));
     let run = run_of(app, actor, name, &spec, started_at, metrics);
     let model = ModelVersion {
         name: name.to_owned(),

@@ -42,6 +42,7 @@ async fn main() -> Result<(), Failure> {
         );
     }
     seal(&lake).await?;
+    println!("{:>34} {:>12.0} a second", "the disk again", syncs(&folder, time)?);
     drop(lake);
     std::fs::remove_dir_all(&root)?;
     Ok(())
@@ -73,7 +74,12 @@ fn syncs(folder: &Path, time: Duration) -> std::io::Result<f64> {
     Ok(rate)
 }
 
-async fn measure(lake: &Arc<LocalLake>, tasks: usize, rows: usize, time: Duration) -> Result<(u64, f64), Failure> {
+async fn measure(
+    lake: &Arc<LocalLake>,
+    tasks: usize,
+    rows: usize,
+    time: Duration,
+) -> Result<(u64, f64), Failure> {
     let start = Instant::now();
     let running: Vec<_> = (0..tasks)
         .map(|_| {
@@ -97,13 +103,19 @@ async fn measure(lake: &Arc<LocalLake>, tasks: usize, rows: usize, time: Duratio
 
 /// Fifteen features, like the bank data: seven numbers, eight texts.
 fn fields() -> Arc<[Field]> {
-    (0..15).map(|i| if i < 7 { Field::number(&format!("n{i}")) } else { Field::text(&format!("t{i}")) }).collect()
+    (0..15)
+        .map(|i| if i < 7 { Field::number(&format!("n{i}")) } else { Field::text(&format!("t{i}")) })
+        .collect()
 }
 
 fn batch(rows: usize) -> PredictionBatch {
     let text: Arc<str> = "technician".into();
     let columns = (0..15).map(|i| {
-        if i < 7 { Column::Number(vec![1.5; rows]) } else { Column::Text(vec![Some(Arc::clone(&text)); rows]) }
+        if i < 7 {
+            Column::Number(vec![1.5; rows])
+        } else {
+            Column::Text(vec![Some(Arc::clone(&text)); rows])
+        }
     });
     let features = Frame::new(fields(), columns.collect()).unwrap_or_else(|_| Frame::empty(fields()));
     let predictions = (0..rows).map(|_| prediction(&text)).collect();

@@ -103,7 +103,8 @@ fn read_blocking(
             batch = within(path, &batch, time, window)?;
         }
         for (field, part) in fields.iter().zip(&mut parts) {
-            let column = batch.column_by_name(&field.name).ok_or_else(|| absent(path, &schema, &field.name))?;
+            let column =
+                batch.column_by_name(&field.name).ok_or_else(|| absent(path, &schema, &field.name))?;
             push(part, column).map_err(|e| error::corrupt(path, format!("column '{}': {e}", field.name)))?;
         }
     }
@@ -134,10 +135,13 @@ fn check_time(path: &Path, schema: &SchemaRef, time: &str) -> Result<usize, Lake
 
 fn column_type(path: &Path, name: &str, data_type: &DataType) -> Result<ColumnType, LakeError> {
     match data_type {
-        DataType::Boolean | DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => {
-            Ok(ColumnType::Number)
-        }
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) => Ok(ColumnType::Number),
+        DataType::Boolean
+        | DataType::Date32
+        | DataType::Date64
+        | DataType::Timestamp(..)
+        | DataType::Decimal32(..)
+        | DataType::Decimal64(..)
+        | DataType::Decimal128(..) => Ok(ColumnType::Number),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(ColumnType::Text),
         DataType::Dictionary(_, values) => column_type(path, name, values),
         numeric if numeric.is_numeric() => Ok(ColumnType::Number),
@@ -190,7 +194,11 @@ fn numbers(column: &ArrayRef) -> Result<Vec<f64>, arrow_schema::ArrowError> {
     if matches!(column.data_type(), DataType::Date32 | DataType::Date64 | DataType::Timestamp(..)) {
         let micros = arrow_cast::cast(column, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
         let micros = arrow_cast::cast(&micros, &DataType::Int64)?;
-        return Ok(micros.as_primitive::<Int64Type>().iter().map(|v| v.map_or(f64::NAN, |v| v as f64)).collect());
+        return Ok(micros
+            .as_primitive::<Int64Type>()
+            .iter()
+            .map(|v| v.map_or(f64::NAN, |v| v as f64))
+            .collect());
     }
     let doubles = arrow_cast::cast(column, &DataType::Float64)?;
     Ok(doubles.as_primitive::<Float64Type>().iter().map(|v| v.unwrap_or(f64::NAN)).collect())

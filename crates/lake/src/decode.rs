@@ -7,9 +7,12 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type};
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, StructArray};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    StructArray,
+};
 use arrow_schema::DataType;
-use greenlight_app::lake::{JoinedRow, LakeError, Settlement, ShadowRow, TrafficRow};
+use greenlight_app::lake::{JoinedRow, LakeError, Reversed, Settlement, ShadowRow, TrafficRow};
 use greenlight_domain::frame::{Column, ColumnType, Field, Frame};
 use greenlight_domain::prediction::{PredictionId, Variant};
 use greenlight_domain::time::Micros;
@@ -78,12 +81,18 @@ impl<'a> Columns<'a> {
         Ok(column(self.batch, name, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
     }
 
+    fn optional_ints(&self, name: &str) -> Result<Int64Array, LakeError> {
+        Ok(column(self.batch, name, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+    }
+
     fn ints(&self, name: &str) -> Result<Int64Array, LakeError> {
-        let values = column(self.batch, name, &DataType::Int64)?.as_primitive::<Int64Type>().clone();
-        if values.null_count() > 0 {
-            return Err(missing(name));
-        }
-        Ok(values)
+        let values = self.optional_ints(name)?;
+        if values.null_count() > 0 { Err(missing(name)) } else { Ok(values) }
+    }
+
+    fn small_ints(&self, name: &str) -> Result<Int32Array, LakeError> {
+        let values = column(self.batch, name, &DataType::Int32)?.as_primitive::<Int32Type>().clone();
+        if values.null_count() > 0 { Err(missing(name)) } else { Ok(values) }
     }
 
     fn flags(&self, name: &str) -> Result<BooleanArray, LakeError> {
@@ -104,6 +113,11 @@ fn parsed<T: std::str::FromStr>(values: &StringArray, name: &str) -> Result<Vec<
                 .map_err(|_| LakeError::Corrupt(format!("the table's column '{name}' holds '{text}'")))
         })
         .collect()
+}
+
+/// A flag; missing is false.
+fn flag(values: &BooleanArray, row: usize) -> bool {
+    values.is_valid(row) && values.value(row)
 }
 
 /// NaN where a number is missing.
@@ -134,7 +148,7 @@ pub(crate) fn joined(batch: &RecordBatch) -> Result<Vec<JoinedRow>, LakeError> {
             probability: number(&probabilities, row),
             decision: decisions[row].clone().ok_or_else(|| missing("decision"))?,
             champion_decision,
-            failed: failed.is_valid(row) && failed.value(row),
+            failed: flag(&failed, row),
             outcome: outcomes.is_valid(row).then(|| outcomes.value(row)),
         });
     }
@@ -143,7 +157,8 @@ pub(crate) fn joined(batch: &RecordBatch) -> Result<Vec<JoinedRow>, LakeError> {
 
 /// The features of a result in the schema `fields`; missing columns are missing values.
 pub(crate) fn features(batch: &RecordBatch, fields: &Arc<[Field]>) -> Result<Frame, LakeError> {
-    let stored = batch.column_by_name(schema::FEATURES).and_then(|c| c.as_any().downcast_ref::<StructArray>());
+    let stored =
+        batch.column_by_name(schema::FEATURES).and_then(|c| c.as_any().downcast_ref::<StructArray>());
     let mut texts = Texts::default();
     let columns = fields
         .iter()
@@ -185,22 +200,43 @@ pub(crate) fn settlements(batch: &RecordBatch, prefix: &str) -> Result<Vec<Settl
     let mut columns = Columns::of(batch);
     let named = |name: &str| format!("{prefix}{name}");
     let (ids, variants) = (columns.ids("id")?, columns.variants(&named("variant"))?);
-    let days = column(batch, &named("day"), &DataType::Int32)?.as_primitive::<Int32Type>().clone();
+    let days = columns.small_ints(&named("day"))?;
     let releases = columns.shared(&named("release"))?;
     let values = columns.ints(&named("value_minor"))?;
     let earned = columns.doubles(&named("earned_minor"))?;
     let (positive, failed) = (columns.flags(&named("positive"))?, columns.flags(&named("failed"))?);
-    let rows = ids.into_iter().zip(variants).zip(releases).enumerate();
+    let percents = columns.small_ints(&named("champion_percent"))?;
+    let reversed = reversed(&columns, prefix)?;
+    let rows = ids.into_iter().zip(variants).zip(releases).zip(reversed).enumerate();
     Ok(rows
-        .map(|(row, ((id, variant), release))| Settlement {
+        .map(|(row, (((id, variant), release), reverses))| Settlement {
             id,
             day: days.value(row),
             variant,
             release,
             value_minor: values.value(row),
             earned_minor: earned.is_valid(row).then(|| earned.value(row)),
-            positive: positive.is_valid(row) && positive.value(row),
-            failed: failed.is_valid(row) && failed.value(row),
+            positive: flag(&positive, row),
+            failed: flag(&failed, row),
+            champion_percent: u8::try_from(percents.value(row)).unwrap_or(u8::MAX),
+            reverses,
+        })
+        .collect())
+}
+
+/// What each settlement of a batch takes back.
+fn reversed(columns: &Columns<'_>, prefix: &str) -> Result<Vec<Option<Reversed>>, LakeError> {
+    let named = |name: &str| format!("{prefix}reversed_{name}");
+    let values = columns.optional_ints(&named("value_minor"))?;
+    let (earned, positive) = (columns.doubles(&named("earned_minor"))?, columns.flags(&named("positive"))?);
+    let rows = values.iter().enumerate();
+    Ok(rows
+        .map(|(row, value)| {
+            value.map(|value_minor| Reversed {
+                value_minor,
+                earned_minor: earned.is_valid(row).then(|| earned.value(row)),
+                positive: flag(&positive, row),
+            })
         })
         .collect())
 }
@@ -212,10 +248,10 @@ pub(crate) fn shadows(batch: &RecordBatch) -> Result<Vec<ShadowRow>, LakeError> 
     let (disagrees, failed) = (columns.flags("disagrees")?, columns.flags("failed")?);
     Ok((0..batch.num_rows())
         .map(|row| {
-            let failed = failed.is_valid(row) && failed.value(row);
+            let failed = flag(&failed, row);
             ShadowRow {
                 probability: if failed { f64::NAN } else { number(&probabilities, row) },
-                disagrees: disagrees.is_valid(row) && disagrees.value(row),
+                disagrees: flag(&disagrees, row),
                 latency_us: latencies.value(row),
                 failed,
             }

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, StructArray,
-    new_null_array,
+    Array, ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    StructArray, new_null_array,
 };
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 use greenlight_app::lake::Settlement;
@@ -114,6 +114,10 @@ pub(crate) fn settlements(run: i64, rows: &[Settlement]) -> Result<RecordBatch, 
         Arc::new(rows.iter().map(|s| s.earned_minor).collect::<Float64Array>()),
         Arc::new(rows.iter().map(|s| Some(s.positive)).collect::<BooleanArray>()),
         Arc::new(rows.iter().map(|s| Some(s.failed)).collect::<BooleanArray>()),
+        Arc::new(rows.iter().map(|s| i32::from(s.champion_percent)).collect::<Int32Array>()),
+        Arc::new(rows.iter().map(|s| s.reverses.map(|r| r.value_minor)).collect::<Int64Array>()),
+        Arc::new(rows.iter().map(|s| s.reverses.and_then(|r| r.earned_minor)).collect::<Float64Array>()),
+        Arc::new(rows.iter().map(|s| s.reverses.map(|r| r.positive)).collect::<BooleanArray>()),
     ];
     RecordBatch::try_new(schema::settlements_table(), columns)
 }
@@ -144,13 +148,15 @@ pub(crate) fn for_table(
 
 /// A struct with the children of `target`, null where `column` lacks them.
 fn grown(column: &ArrayRef, target: &DataType, rows: usize) -> Result<ArrayRef, ArrowError> {
-    let (Some(old), DataType::Struct(fields)) = (column.as_any().downcast_ref::<StructArray>(), target) else {
+    let (Some(old), DataType::Struct(fields)) = (column.as_any().downcast_ref::<StructArray>(), target)
+    else {
         return Err(ArrowError::SchemaError("the column 'features' is not a struct".to_owned()));
     };
     let children = fields
         .iter()
         .map(|field| {
-            old.column_by_name(field.name()).map_or_else(|| new_null_array(field.data_type(), rows), Arc::clone)
+            old.column_by_name(field.name())
+                .map_or_else(|| new_null_array(field.data_type(), rows), Arc::clone)
         })
         .collect();
     Ok(Arc::new(StructArray::try_new(fields.clone(), children, None)?))

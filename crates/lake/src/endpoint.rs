@@ -44,7 +44,11 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// Recovers the endpoint in `path` and starts its writers.
-    pub(crate) async fn open(path: &Path, features: Arc<[Field]>, limits: &Limits) -> Result<Self, LakeError> {
+    pub(crate) async fn open(
+        path: &Path,
+        features: Arc<[Field]>,
+        limits: &Limits,
+    ) -> Result<Self, LakeError> {
         schema::check_features(&features)?;
         let shared: Features = Arc::new(RwLock::new(Arc::clone(&features)));
         let (predictions, schemas) = Events::open(path, Kind::Predictions, &shared, limits).await?;
@@ -95,7 +99,9 @@ impl Endpoint {
         let features = self.features();
         let (rows, expected) = (batch.features.rows(), batch.predictions.len());
         if rows != expected && !batch.features.fields().is_empty() {
-            return Err(LakeError::Schema(format!("{expected} predictions came with {rows} rows of features")));
+            return Err(LakeError::Schema(format!(
+                "{expected} predictions came with {rows} rows of features"
+            )));
         }
         if *batch.features.fields() == features {
             return Ok(());
@@ -167,6 +173,7 @@ impl Events {
 
     /// Commits closed segments, several at a time, and deletes each after its commit is durable.
     async fn seal(&self, schema: impl Fn() -> SchemaRef + Send) -> Result<(), LakeError> {
+        self.table.refresh().await?;
         let sealed = self.table.transaction();
         let (written, waiting): (Vec<Segment>, Vec<Segment>) =
             self.folder.closed().into_iter().partition(|segment| segment.sequence <= sealed);
@@ -174,7 +181,11 @@ impl Events {
         let schema = schema();
         if !written.is_empty() {
             // A crash came between the commit and the deletion.
-            tracing::info!(kind = self.kind.as_str(), segments = written.len(), "deleted segments sealed before");
+            tracing::info!(
+                kind = self.kind.as_str(),
+                segments = written.len(),
+                "deleted segments sealed before"
+            );
             self.delete(written).await?;
         }
         for group in groups(&waiting) {

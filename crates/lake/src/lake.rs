@@ -91,7 +91,8 @@ impl LocalLake {
     }
 
     fn endpoint(&self, name: &str) -> Result<Arc<Endpoint>, LakeError> {
-        self.find(name).ok_or_else(|| LakeError::Storage(format!("the endpoint '{name}' is not open in the lake")))
+        self.find(name)
+            .ok_or_else(|| LakeError::Storage(format!("the endpoint '{name}' is not open in the lake")))
     }
 
     async fn reader(&self, name: &str) -> Result<(Arc<Endpoint>, Reader), LakeError> {
@@ -165,12 +166,18 @@ impl Lake for LocalLake {
         self.reader(endpoint).await?.1.late(outcome, settled_until, after_segment).await
     }
 
-    async fn write_settlements(&self, endpoint: &str, run: i64, rows: &[Settlement]) -> Result<(), LakeError> {
+    async fn write_settlements(
+        &self,
+        endpoint: &str,
+        run: i64,
+        rows: &[Settlement],
+    ) -> Result<(), LakeError> {
         let endpoint = self.endpoint(endpoint)?;
         let _turn = endpoint.turn().await;
         if rows.is_empty() {
             return Ok(());
         }
+        endpoint.settlements.refresh().await?;
         let overtaken = run <= endpoint.settlements.transaction();
         if overtaken && Reader::new(&endpoint, &self.runtime).await?.settlements_of(run).await?.is_some() {
             return Ok(());

@@ -41,7 +41,7 @@ fn torn_files(log: &Path) -> io::Result<Vec<PathBuf>> {
             if !ends_with_magic(&path)? {
                 torn.push(path);
             }
-        } else if name.len() == 25 && name.ends_with(".json") && name.as_bytes()[0].is_ascii_digit() {
+        } else if name.strip_suffix(".json").is_some_and(is_version) {
             entries.push(path);
         }
     }
@@ -56,6 +56,11 @@ fn torn_files(log: &Path) -> io::Result<Vec<PathBuf>> {
         torn.push(last);
     }
     Ok(torn)
+}
+
+/// Whether a name is that of a log entry, less its ending: twenty digits.
+fn is_version(name: &str) -> bool {
+    name.len() == 20 && name.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn ends_with_magic(path: &Path) -> io::Result<bool> {

@@ -55,9 +55,14 @@ impl Reader {
             endpoint.predictions.table.provider(&state, &schema::predictions_table(&features)).await?;
         let has_features = predictions.schema().column_with_name(schema::FEATURES).is_some();
         session.register("predictions", predictions)?;
-        session.register("outcomes", endpoint.outcomes.table.provider(&state, &schema::outcomes_table()).await?)?;
-        session
-            .register("settlements", endpoint.settlements.provider(&state, &schema::settlements_table()).await?)?;
+        session.register(
+            "outcomes",
+            endpoint.outcomes.table.provider(&state, &schema::outcomes_table()).await?,
+        )?;
+        session.register(
+            "settlements",
+            endpoint.settlements.provider(&state, &schema::settlements_table()).await?,
+        )?;
         let feature_column = if has_features { ", p.features" } else { "" };
         Ok(Self { session, features, feature_column })
     }
@@ -114,8 +119,7 @@ impl Reader {
         after_segment: i64,
     ) -> Result<LateBatch, LakeError> {
         let mut late = LateBatch { features: Frame::empty(Arc::clone(&self.features)), rows: Vec::new() };
-        let mut values =
-            vec![("outcome", text(outcome)), ("after", ScalarValue::from(after_segment))];
+        let mut values = vec![("outcome", text(outcome)), ("after", ScalarValue::from(after_segment))];
         let bounds = self
             .session
             .collect(
@@ -156,7 +160,11 @@ impl Reader {
              SELECT {JOINED_COLUMNS}{}, \
                s.day AS settled_day, s.variant AS settled_variant, s.release AS settled_release, \
                s.value_minor AS settled_value_minor, s.earned_minor AS settled_earned_minor, \
-               s.positive AS settled_positive, s.failed AS settled_failed \
+               s.positive AS settled_positive, s.failed AS settled_failed, \
+               s.champion_percent AS settled_champion_percent, \
+               s.reversed_value_minor AS settled_reversed_value_minor, \
+               s.reversed_earned_minor AS settled_reversed_earned_minor, \
+               s.reversed_positive AS settled_reversed_positive \
              FROM predictions p \
              JOIN fresh f ON f.prediction_id = p.id \
              JOIN ({NEWEST_OUTCOMES}) o ON o.prediction_id = p.id \
@@ -169,8 +177,7 @@ impl Reader {
 
     /// See `Lake::settlements_of`.
     pub(crate) async fn settlements_of(&self, run: i64) -> Result<Option<Vec<Settlement>>, LakeError> {
-        let sql = "SELECT id, day, variant, release, value_minor, earned_minor, positive, failed \
-                   FROM settlements WHERE run = $run ORDER BY id";
+        let sql = "SELECT * FROM settlements WHERE run = $run ORDER BY id";
         let mut rows = Vec::new();
         for batch in self.session.collect(sql, vec![("run", ScalarValue::from(run))]).await? {
             rows.extend(decode::settlements(&batch, "")?);
@@ -256,7 +263,8 @@ mod tests {
     #[test]
     fn the_bounds_hold_for_every_id_of_their_time() {
         let at: Micros = "2009-05-04T10:00:00Z".parse().unwrap();
-        let id = PredictionId::issue(&greenlight_domain::prediction::IdKey([1; 16]), "calls", at, 0).to_string();
+        let id =
+            PredictionId::issue(&greenlight_domain::prediction::IdKey([1; 16]), "calls", at, 0).to_string();
         assert!(first_id(at.unix_ms()) <= id && id < first_id(at.unix_ms() + 1));
         assert!(first_id(Micros(i64::MIN).unix_ms()) <= id && id < first_id(Micros(i64::MAX).unix_ms()));
     }

@@ -5,6 +5,7 @@
 //! Lake cannot hold by escaping them, and names that differ in case only.
 
 use std::collections::HashSet;
+use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, Fields, Schema, SchemaRef};
@@ -73,7 +74,8 @@ pub(crate) fn predictions_table(features: &[Field]) -> SchemaRef {
 
 /// Outcomes as the table holds them: with their segment and their place in it.
 pub(crate) fn outcomes_table() -> SchemaRef {
-    let mut fields: Vec<ArrowField> = outcomes().fields().iter().map(|field| field.as_ref().clone()).collect();
+    let mut fields: Vec<ArrowField> =
+        outcomes().fields().iter().map(|field| field.as_ref().clone()).collect();
     fields.push(int(SEGMENT));
     fields.push(int(POSITION));
     Arc::new(Schema::new(fields))
@@ -91,6 +93,11 @@ pub(crate) fn settlements_table() -> SchemaRef {
         double("earned_minor"),
         ArrowField::new("positive", DataType::Boolean, true),
         ArrowField::new("failed", DataType::Boolean, true),
+        ArrowField::new("champion_percent", DataType::Int32, true),
+        // What a correction takes back: null for the first settlement of a prediction.
+        int("reversed_value_minor"),
+        double("reversed_earned_minor"),
+        ArrowField::new("reversed_positive", DataType::Boolean, true),
     ]))
 }
 
@@ -114,7 +121,8 @@ pub(crate) fn column_name(feature: &str) -> String {
     let mut name = String::with_capacity(feature.len());
     for c in feature.chars() {
         if " ,;{}()\n\t=%".contains(c) {
-            name.push_str(&format!("%{:02X}", u32::from(c)));
+            // Writing to a string cannot fail.
+            let _ = write!(name, "%{:02X}", u32::from(c));
         } else {
             name.push(c);
         }

@@ -38,8 +38,7 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(runtime: &Arc<RuntimeEnv>) -> Self {
-        let mut config =
-            SessionConfig::new().with_batch_size(BATCH_ROWS).with_target_partitions(PARTITIONS);
+        let mut config = SessionConfig::new().with_batch_size(BATCH_ROWS).with_target_partitions(PARTITIONS);
         config.options_mut().execution.parquet.schema_force_view_types = false;
         config.options_mut().execution.parquet.pushdown_filters = true;
         Self { context: SessionContext::new_with_config_rt(config, Arc::clone(runtime)) }

@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow_array::RecordBatch;
@@ -53,15 +54,17 @@ pub(crate) struct Table {
     /// Who writes, in the log.
     application: String,
     loaded: RwLock<Option<Loaded>>,
+    /// Whether the log may hold an entry that is not loaded, or not durable.
+    stale: AtomicBool,
 }
 
 impl Table {
     /// Reads the state of the table, if it exists, removing log files that a power cut left unfinished.
     pub(crate) async fn load(folder: PathBuf, application: String) -> Result<Self, LakeError> {
-        let table = Self { folder, application, loaded: RwLock::new(None) };
+        let table = Self { folder, application, loaded: RwLock::new(None), stale: AtomicBool::new(true) };
         let folder = table.folder.clone();
         tokio::task::spawn_blocking(move || log_repair::repair(&folder)).await.map_err(error::task)??;
-        table.reload().await?;
+        table.refresh().await?;
         Ok(table)
     }
 
@@ -84,6 +87,7 @@ impl Table {
     /// not recorded before, and is the only one to commit.
     pub(crate) async fn commit(&self, batches: Vec<RecordBatch>, mark: Mark) -> Result<(), LakeError> {
         let Some(schema) = batches.first().map(RecordBatch::schema) else { return Ok(()) };
+        self.refresh().await?;
         match self.try_commit(&schema, batches, &mark).await {
             Ok(loaded) => {
                 self.store(Some(loaded));
@@ -91,13 +95,31 @@ impl Table {
             }
             Err(failure) => {
                 // The entry may have landed although something after it failed: only the log knows.
-                self.reload().await?;
-                if self.recorded(&mark.application).await? < mark.version {
-                    return Err(failure);
-                }
-                self.sync_log_of_current().await
+                self.stale.store(true, Ordering::SeqCst);
+                self.refresh().await?;
+                if self.recorded(&mark.application).await? < mark.version { Err(failure) } else { Ok(()) }
             }
         }
+    }
+
+    /// Reads the log again if it may hold more than we know, and makes what it holds durable. A process that was
+    /// killed between a commit and its sync leaves an entry that only the kernel's memory has.
+    pub(crate) async fn refresh(&self) -> Result<(), LakeError> {
+        if !self.stale.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let loaded = if self.folder.join("_delta_log").is_dir() {
+            self.read().await.map_err(error::delta)?
+        } else {
+            None
+        };
+        let version = loaded.as_ref().and_then(|loaded| loaded.table.version());
+        self.store(loaded);
+        if let Some(version) = version {
+            self.sync_log(version).await?;
+        }
+        self.stale.store(false, Ordering::SeqCst);
+        Ok(())
     }
 
     async fn try_commit(
@@ -114,8 +136,7 @@ impl Table {
         let state = table.snapshot().map_err(error::delta)?;
         let properties = CommitProperties::default()
             .with_application_transaction(Transaction::new(&mark.application, mark.version));
-        let operation =
-            DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
+        let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
         let commit = CommitBuilder::from(properties)
             .with_actions(actions)
             .build(Some(state.snapshot()), table.log_store(), operation)
@@ -161,13 +182,6 @@ impl Table {
         Ok(metadata.into_iter().chain(adds.into_iter().map(Action::Add)).collect())
     }
 
-    async fn sync_log_of_current(&self) -> Result<(), LakeError> {
-        match self.loaded().and_then(|loaded| loaded.table.version()) {
-            Some(version) => self.sync_log(version).await,
-            None => Ok(()),
-        }
-    }
-
     /// Syncs the log entry and what a checkpoint may have written beside it.
     async fn sync_log(&self, version: u64) -> Result<(), LakeError> {
         let log = self.folder.join("_delta_log");
@@ -177,22 +191,15 @@ impl Table {
             let entry = entry.map_err(|e| error::io(&log, &e))?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if name.starts_with(&prefix) || name == "_last_checkpoint" || (version <= 1 && name.starts_with('0')) {
+            if name.starts_with(&prefix)
+                || name == "_last_checkpoint"
+                || (version <= 1 && name.starts_with('0'))
+            {
                 files.push(entry.path());
             }
         }
         files.push(log);
         sync_all(files).await
-    }
-
-    async fn reload(&self) -> Result<(), LakeError> {
-        let loaded = if self.folder.join("_delta_log").is_dir() {
-            self.read().await.map_err(error::delta)?
-        } else {
-            None
-        };
-        self.store(loaded);
-        Ok(())
     }
 
     async fn read(&self) -> Result<Option<Loaded>, DeltaTableError> {

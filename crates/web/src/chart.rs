@@ -33,10 +33,10 @@ pub struct Canvas {
 
 /// For a desk.
 pub const WIDE: Canvas =
-    Canvas { width: 960.0, height: 320.0, left: 82.0, right: 14.0, top: 14.0, bottom: 32.0, labels: 9 };
+    Canvas { width: 960.0, height: 320.0, left: 82.0, right: 24.0, top: 14.0, bottom: 32.0, labels: 9 };
 /// For a phone.
 pub const NARROW: Canvas =
-    Canvas { width: 380.0, height: 260.0, left: 66.0, right: 10.0, top: 12.0, bottom: 30.0, labels: 4 };
+    Canvas { width: 380.0, height: 260.0, left: 68.0, right: 20.0, top: 12.0, bottom: 30.0, labels: 4 };
 
 impl Canvas {
     /// Left and right end of the marks.

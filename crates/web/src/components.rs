@@ -30,10 +30,11 @@ pub fn scroll(label: &str, table: Markup) -> Markup {
     html! { div.scroll role="region" aria-label=(label) tabindex="0" { (table) } }
 }
 
-/// Names with values, as tiles.
+/// Names with values, as tiles in full rows of three or four.
 pub fn tiles(entries: &[(&str, Markup)]) -> Markup {
+    let class = if entries.len().is_multiple_of(3) { "tiles by-three" } else { "tiles by-four" };
     html! {
-        dl.tiles {
+        dl class=(class) {
             @for (name, value) in entries { div { dt { (name) } dd { (value) } } }
         }
     }
@@ -67,6 +68,12 @@ impl Tone {
 /// A message on a page, read out at once.
 pub fn notice(tone: Tone, message: &str) -> Markup {
     html! { p class={ "notice " (tone.class()) } role="alert" { (message) } }
+}
+
+/// The sentence with its first letter as a capital.
+pub fn capitalised(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// What to do where there is nothing yet: a sentence, then the command.

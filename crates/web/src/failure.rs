@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode, Uri};
 use maud::{Markup, html};
 use serde_json::json;
 
+use crate::components::capitalised;
 use crate::layout::{Section, page};
 
 /// The status of a page that shows this error.
@@ -30,9 +31,7 @@ pub(crate) fn message(error: &AppError) -> String {
         tracing::error!(code = error.code(), %error, "a page failed");
         return "Something went wrong inside Greenlight. The server's log says what.".to_owned();
     }
-    let text = error.to_string();
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    capitalised(&error.to_string())
 }
 
 /// The page for an error; without an actor it has no account menu.

@@ -12,7 +12,7 @@ use greenlight_domain::frame::{Column, Frame};
 use linfa::DatasetBase;
 use linfa::traits::Fit;
 use linfa_logistic::LogisticRegression;
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, ShapeBuilder};
 
 use super::{Stored, check_cells, failed, parity_rows, vocabulary};
 use crate::artifact::{Artifact, Bounded, ColumnEncoding, LogisticParts, Payload};
@@ -95,7 +95,7 @@ fn width(encoding: &ColumnEncoding) -> usize {
 
 /// The standardised and one-hot coded rows, `[rows, total]`.
 fn matrix(rows: &Frame, encoder: &[ColumnEncoding], total: usize) -> Array2<f64> {
-    let mut matrix = Array2::zeros((rows.rows(), total));
+    let mut matrix = Array2::zeros((rows.rows(), total).f());
     let mut start = 0;
     for (column, encoding) in rows.columns().iter().zip(encoder) {
         match (column, encoding) {

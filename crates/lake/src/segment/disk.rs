@@ -14,12 +14,8 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Creates a file that must not exist yet.
-    pub(crate) fn create(&self, path: &Path) -> io::Result<File> {
-        OpenOptions::new().write(true).create_new(true).open(path)
-    }
-
     /// Writes `bytes` at `offset`. After an error any part of them may have arrived.
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "only a disk in a test has faults"))]
     pub(crate) fn write_at(&self, file: &mut File, offset: u64, bytes: &[u8]) -> io::Result<()> {
         file.seek(SeekFrom::Start(offset))?;
         #[cfg(test)]
@@ -31,17 +27,23 @@ impl Disk {
     }
 
     /// Makes what was written survive a power cut.
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "only a disk in a test has faults"))]
     pub(crate) fn sync(&self, file: &File) -> io::Result<()> {
         #[cfg(test)]
         self.faults.check_sync()?;
         file.sync_data()
     }
+}
 
-    /// Cuts a file and makes the cut survive a power cut.
-    pub(crate) fn truncate(&self, file: &File, length: u64) -> io::Result<()> {
-        file.set_len(length)?;
-        file.sync_all()
-    }
+/// Creates a file that must not exist yet.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+/// Cuts a file and makes the cut survive a power cut.
+pub(crate) fn truncate(file: &File, length: u64) -> io::Result<()> {
+    file.set_len(length)?;
+    file.sync_all()
 }
 
 /// Makes new, renamed and deleted names in `folder` survive a power cut.
@@ -81,7 +83,11 @@ pub(crate) mod faults {
         }
 
         pub(super) fn check_sync(&self) -> io::Result<()> {
-            if self.broken.load(Ordering::SeqCst) { Err(io::Error::other("input/output error")) } else { Ok(()) }
+            if self.broken.load(Ordering::SeqCst) {
+                Err(io::Error::other("input/output error"))
+            } else {
+                Ok(())
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use greenlight_app::lake::LakeError;
 
 use super::{Kind, MAGIC, read};
 use crate::error;
-use crate::segment::disk::sync_folder;
+use crate::segment::disk::{self, sync_folder};
 
 /// A segment that holds rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,11 @@ struct State {
 impl Folder {
     /// Reads what a crash left behind, cutting torn tails; `sealed` is the newest number that the table records.
     /// Also returns the schemas of the segments that hold rows.
-    pub(crate) fn recover(path: PathBuf, kind: Kind, sealed: i64) -> Result<(Self, Vec<SchemaRef>), LakeError> {
+    pub(crate) fn recover(
+        path: PathBuf,
+        kind: Kind,
+        sealed: i64,
+    ) -> Result<(Self, Vec<SchemaRef>), LakeError> {
         std::fs::create_dir_all(&path).map_err(|e| error::io(&path, &e))?;
         let mut state = State { segments: BTreeMap::new(), next: sealed + 1 };
         let mut schemas = Vec::new();
@@ -134,7 +138,7 @@ fn recover_file(path: PathBuf, sequence: i64) -> Result<Option<(Segment, SchemaR
         let cut = bytes.len() - found.good;
         tracing::warn!(segment = %path.display(), cut, "cut a torn tail that was never acknowledged");
         let file = std::fs::OpenOptions::new().write(true).open(&path).map_err(|e| error::io(&path, &e))?;
-        file.set_len(found.good as u64).and_then(|()| file.sync_all()).map_err(|e| error::io(&path, &e))?;
+        disk::truncate(&file, found.good as u64).map_err(|e| error::io(&path, &e))?;
     }
     debug_assert!(found.good > MAGIC.len());
     Ok(Some((Segment { sequence, path, good: found.good as u64, closed: true }, schema)))

@@ -83,10 +83,15 @@ pub(crate) fn batches(path: &Path, good: u64) -> Result<Vec<RecordBatch>, LakeEr
         let problem = format!("is damaged after byte {} of {good}; restore it from a backup", found.good);
         return Err(error::corrupt(path, problem));
     }
+    decode(path, &bytes, &found)
+}
+
+/// The rows of the valid frames.
+pub(crate) fn decode(path: &Path, bytes: &[u8], found: &Scan) -> Result<Vec<RecordBatch>, LakeError> {
     if found.batches() == 0 {
         return Ok(Vec::new());
     }
-    let reader = StreamReader::try_new(Payloads::of(&bytes, &found.payloads), None)
+    let reader = StreamReader::try_new(Payloads::of(bytes, &found.payloads), None)
         .map_err(|e| error::corrupt(path, e))?;
     reader.collect::<Result<_, _>>().map_err(|e| error::corrupt(path, e))
 }
@@ -94,22 +99,22 @@ pub(crate) fn batches(path: &Path, good: u64) -> Result<Vec<RecordBatch>, LakeEr
 /// The payloads of a segment, one after the other: an Arrow IPC stream.
 struct Payloads<'a> {
     bytes: &'a [u8],
-    payloads: &'a [Range<usize>],
+    next: &'a [Range<usize>],
     current: &'a [u8],
 }
 
 impl<'a> Payloads<'a> {
     fn of(bytes: &'a [u8], payloads: &'a [Range<usize>]) -> Self {
-        Self { bytes, payloads, current: &[] }
+        Self { bytes, next: payloads, current: &[] }
     }
 }
 
 impl Read for Payloads<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() {
-            let Some((next, rest)) = self.payloads.split_first() else { return Ok(0) };
-            self.current = &self.bytes[next.clone()];
-            self.payloads = rest;
+            let Some((first, rest)) = self.next.split_first() else { return Ok(0) };
+            self.current = &self.bytes[first.clone()];
+            self.next = rest;
         }
         self.current.read(buffer)
     }

@@ -87,6 +87,25 @@ async fn a_failed_sync_acknowledges_nothing_and_the_segment_is_left_behind() {
 }
 
 #[tokio::test]
+async fn a_cut_at_any_byte_leaves_every_whole_frame_and_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(folder.path());
+    for i in 0..4 {
+        log.writer.append(outcome(i)).await.unwrap();
+    }
+    let path = log.folder.segments().remove(0).path;
+    let bytes = std::fs::read(&path).unwrap();
+    let ends: Vec<usize> = read::scan(&bytes).payloads[1..].iter().map(|payload| payload.end).collect();
+    assert_eq!((ends.len(), ends[3]), (4, bytes.len()));
+    for cut in 0..=bytes.len() {
+        let found = read::scan(&bytes[..cut]);
+        let whole = ends.iter().filter(|&&end| end <= cut).count();
+        assert_eq!((found.batches(), found.damaged), (whole, false), "cut at byte {cut}");
+        assert_eq!(read::decode(&path, &bytes[..cut], &found).unwrap().len(), whole, "cut at byte {cut}");
+    }
+}
+
+#[tokio::test]
 async fn damage_before_the_end_is_kept_aside() {
     let folder = tempfile::tempdir().unwrap();
     let log = log(folder.path());

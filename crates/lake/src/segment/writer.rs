@@ -20,7 +20,7 @@ use greenlight_domain::frame::Field;
 use greenlight_domain::prediction::{Outcome, PredictionBatch};
 use tokio::sync::{mpsc, oneshot};
 
-use super::disk::{Disk, sync_folder};
+use super::disk::{self, Disk, sync_folder};
 use super::folder::Folder;
 use super::{MAGIC, MAX_PAYLOAD, push_frame};
 use crate::lake::Limits;
@@ -89,9 +89,9 @@ impl Writer {
         let (done, answer) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         queue.try_send(Command::Append(Append { rows, done })).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => {
-                LakeError::Unavailable("too many requests wait for the disk; try again in a moment".to_owned())
-            }
+            mpsc::error::TrySendError::Full(_) => LakeError::Unavailable(
+                "too many requests wait for the disk; try again in a moment".to_owned(),
+            ),
             mpsc::error::TrySendError::Closed(_) => stopped(),
         })?;
         answer.await.map_err(|_| stopped())?
@@ -198,7 +198,7 @@ impl Work {
     fn give_up(&mut self, failure: Failure) -> Failure {
         if let Some(open) = &self.open {
             tracing::error!(segment = %open.path.display(), error = %failure.text(), "the event log failed to write");
-            if let Err(error) = self.disk.truncate(&open.file, open.good) {
+            if let Err(error) = disk::truncate(&open.file, open.good) {
                 // Readers stop at `good`; at worst a restart finds a whole frame that nobody was promised.
                 tracing::error!(segment = %open.path.display(), %error, "could not cut the failed frame off");
             }
@@ -256,12 +256,7 @@ struct OpenSegment {
 }
 
 impl OpenSegment {
-    fn create(
-        folder: &Folder,
-        disk: &Disk,
-        features: Arc<[Field]>,
-        rows: &[Rows],
-    ) -> Result<Self, Failure> {
+    fn create(folder: &Folder, disk: &Disk, features: Arc<[Field]>, rows: &[Rows]) -> Result<Self, Failure> {
         let schema = match rows.first() {
             Some(Rows::Outcomes(_)) => schema::outcomes(),
             _ => schema::predictions(&features),
@@ -271,7 +266,7 @@ impl OpenSegment {
         let mut head = MAGIC.to_vec();
         push_frame(&mut head, &std::mem::take(stream.get_mut()));
         let (sequence, path) = folder.next();
-        let mut file = disk.create(&path)?;
+        let mut file = disk::create(&path)?;
         let written = disk
             .write_at(&mut file, 0, &head)
             .and_then(|()| disk.sync(&file))

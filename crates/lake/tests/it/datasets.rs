@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, BooleanArray, Date32Array, DictionaryArray, Int64Array, LargeStringArray, ListArray, RecordBatch,
-    TimestampMillisecondArray,
+    ArrayRef, BooleanArray, Date32Array, DictionaryArray, Int64Array, LargeStringArray, ListArray,
+    RecordBatch, TimestampMillisecondArray,
 };
 use greenlight_app::lake::{Lake, LakeError};
 use greenlight_domain::frame::{ColumnType, Field};
@@ -75,7 +75,10 @@ async fn every_plain_type_becomes_a_number_or_text() {
         &file,
         vec![
             ("day", Arc::new(Date32Array::from(vec![Some(1), Some(2), None]))),
-            ("moment", Arc::new(TimestampMillisecondArray::from(vec![1_500, 2_500, 3_500]).with_timezone("UTC"))),
+            (
+                "moment",
+                Arc::new(TimestampMillisecondArray::from(vec![1_500, 2_500, 3_500]).with_timezone("UTC")),
+            ),
             ("count", Arc::new(Int64Array::from(vec![Some(3), None, Some(5)]))),
             ("flag", Arc::new(BooleanArray::from(vec![true, false, true]))),
             ("word", Arc::new(words)),
@@ -104,7 +107,10 @@ async fn wrong_columns_are_named_with_what_there_is() {
     let (root, lake) = lake();
     let error = lake.read_dataset(&bank(), &names(&["agee"]), "date", None).await.unwrap_err();
     let LakeError::Schema(message) = error else { panic!("{error}") };
-    assert!(message.contains("bankmarketing.parquet has no column 'agee'") && message.contains("age, "), "{message}");
+    assert!(
+        message.contains("bankmarketing.parquet has no column 'agee'") && message.contains("age, "),
+        "{message}"
+    );
     let window = Some((Micros(0), Micros(1)));
     let error = lake.read_dataset(&bank(), &names(&["age"]), "job", window).await.unwrap_err();
     assert!(matches!(&error, LakeError::Schema(m) if m.contains("'job'")), "{error}");
@@ -127,7 +133,10 @@ async fn a_file_that_is_cut_off_or_something_else_is_corrupt_and_named() {
         assert!(matches!(&error, LakeError::Corrupt(m) if m.starts_with("cut.parquet")), "{length}: {error}");
         assert!(matches!(lake.dataset_shape(&cut).await, Err(LakeError::Corrupt(_))));
     }
-    assert!(matches!(lake.dataset_shape(&root.path().join("none.parquet")).await, Err(LakeError::Storage(_))));
+    assert!(matches!(
+        lake.dataset_shape(&root.path().join("none.parquet")).await,
+        Err(LakeError::Storage(_))
+    ));
 }
 
 #[tokio::test]

@@ -16,6 +16,8 @@ fn settlement(id: PredictionId, value_minor: i64) -> Settlement {
         earned_minor: Some(value_minor as f64 * 0.5),
         positive: value_minor > 0,
         failed: false,
+        champion_percent: 20,
+        reverses: None,
     }
 }
 
@@ -70,7 +72,9 @@ async fn many_rows_come_in_batches_with_their_features() {
     let root = tempfile::tempdir().unwrap();
     let lake = lake(root.path()).await;
     let ids = append(&lake, 0..20_000).await;
-    lake.append_outcomes(ENDPOINT, ids.iter().step_by(3).map(|&id| outcome(id, 1.0)).collect()).await.unwrap();
+    lake.append_outcomes(ENDPOINT, ids.iter().step_by(3).map(|&id| outcome(id, 1.0)).collect())
+        .await
+        .unwrap();
     lake.seal(ENDPOINT).await.unwrap();
     let batches = lake.matured(ENDPOINT, "subscribed", after(0), after(20_000)).await.unwrap();
     assert!(batches.len() >= 3 && batches.iter().all(|b| b.rows.len() <= 8_192));
@@ -106,8 +110,7 @@ async fn late_outcomes_come_with_the_last_settlement() {
     lake.append_outcomes(ENDPOINT, vec![outcome(ids[2], 8.0)]).await.unwrap();
     lake.seal(ENDPOINT).await.unwrap();
     let late = lake.late(ENDPOINT, "subscribed", after(3), settled_segment).await.unwrap();
-    let found: Vec<_> =
-        late.rows.iter().map(|l| (l.row.id, l.row.outcome, l.settled.value_minor)).collect();
+    let found: Vec<_> = late.rows.iter().map(|l| (l.row.id, l.row.outcome, l.settled.value_minor)).collect();
     assert_eq!(found, [(ids[1], Some(0.0), 250), (ids[2], Some(8.0), 100)]);
     assert_eq!(late.rows[0].settled, settlement(ids[1], 250));
     assert_eq!(late.features.numbers("age").unwrap(), [1.0, 2.0]);
@@ -178,4 +181,30 @@ async fn an_endpoint_that_nobody_opened_is_an_error_that_names_it() {
     let lake = lake(root.path()).await;
     let error = lake.traffic("mails", None).await.unwrap_err();
     assert!(matches!(&error, LakeError::Storage(m) if m.contains("'mails'")), "{error}");
+}
+
+/// Statistics skip the files of other days: a query works although those files are gone.
+#[tokio::test]
+async fn a_query_opens_only_the_files_of_its_time() {
+    const DAY: i64 = 86_400;
+    let root = tempfile::tempdir().unwrap();
+    let lake = lake(root.path()).await;
+    for day in 0..2 {
+        let ids = append(&lake, day * DAY..day * DAY + 5).await;
+        lake.append_outcomes(ENDPOINT, vec![outcome(ids[0], 1.0)]).await.unwrap();
+        lake.seal(ENDPOINT).await.unwrap();
+    }
+    for table in ["predictions", "outcomes"] {
+        let folder = root.path().join(ENDPOINT).join(table);
+        let log = std::fs::read_to_string(folder.join("_delta_log").join(format!("{:020}.json", 2))).unwrap();
+        let entries = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let added: Vec<String> =
+            entries.filter_map(|entry| entry["add"]["path"].as_str().map(str::to_owned)).collect();
+        assert_eq!(added.len(), 1);
+        std::fs::remove_file(folder.join(&added[0])).unwrap();
+    }
+    let rows = matured(&lake, 0, DAY).await;
+    assert_eq!(rows.len(), 5);
+    assert_eq!(rows[0].outcome, Some(1.0));
+    assert!(lake.matured(ENDPOINT, "subscribed", after(DAY), after(2 * DAY)).await.is_err());
 }

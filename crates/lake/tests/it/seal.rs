@@ -7,7 +7,9 @@ use greenlight_app::lake::Lake;
 use greenlight_domain::frame::{Column, Field, Frame};
 use greenlight_domain::prediction::{PredictionBatch, Variant};
 
-use crate::events::{ENDPOINT, after, append, batch, features, lake, matured, outcome, prediction, segment_files};
+use crate::events::{
+    ENDPOINT, after, append, batch, features, lake, matured, outcome, prediction, segment_files,
+};
 
 #[tokio::test]
 async fn a_crash_between_commit_and_deletion_does_not_double_rows() {
@@ -165,4 +167,28 @@ async fn a_torn_log_entry_is_sealed_again() {
     assert_eq!(second.prediction_ids(ENDPOINT).await.unwrap().len(), 4);
     second.seal(ENDPOINT).await.unwrap();
     assert_eq!(matured(&second, 0, 10).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_seal_that_failed_leaves_the_segments_and_can_be_tried_again() {
+    let root = tempfile::tempdir().unwrap();
+    let lake = lake(root.path()).await;
+    append(&lake, 0..3).await;
+    let table = root.path().join(ENDPOINT).join("predictions");
+    std::fs::write(&table, "in the way").unwrap();
+    assert!(lake.seal(ENDPOINT).await.is_err());
+    assert_eq!(segment_files(root.path()).len(), 1);
+    assert_eq!(lake.prediction_ids(ENDPOINT).await.unwrap().len(), 3);
+    std::fs::remove_file(&table).unwrap();
+    lake.seal(ENDPOINT).await.unwrap();
+    assert_eq!(matured(&lake, 0, 10).await.len(), 3);
+    // An entry that another writer put in the way fails the commit too; nothing is doubled afterwards.
+    append(&lake, 3..5).await;
+    let entry = table.join("_delta_log").join(format!("{:020}.json", 2));
+    std::fs::create_dir(&entry).unwrap();
+    assert!(lake.seal(ENDPOINT).await.is_err());
+    std::fs::remove_dir(&entry).unwrap();
+    lake.seal(ENDPOINT).await.unwrap();
+    assert_eq!(matured(&lake, 0, 10).await.len(), 5);
+    assert_eq!(lake.prediction_ids(ENDPOINT).await.unwrap().len(), 5);
 }

@@ -5,7 +5,9 @@ use greenlight_domain::frame::{Field, Frame};
 use greenlight_domain::prediction::{PredictionBatch, Variant};
 use greenlight_lake::{Limits, LocalLake};
 
-use crate::events::{ENDPOINT, append, batch, features, id_at, lake, lake_with, outcome, prediction, segment_files};
+use crate::events::{
+    ENDPOINT, append, batch, features, id_at, lake, lake_with, outcome, prediction, segment_files,
+};
 
 #[tokio::test]
 async fn an_acknowledged_prediction_is_there_after_a_restart() {
@@ -19,7 +21,7 @@ async fn an_acknowledged_prediction_is_there_after_a_restart() {
 }
 
 #[tokio::test]
-async fn every_whole_frame_survives_a_cut_at_any_byte() {
+async fn every_whole_frame_survives_a_cut_anywhere() {
     let source = tempfile::tempdir().unwrap();
     let first = lake(source.path()).await;
     let mut ids = Vec::new();
@@ -33,7 +35,9 @@ async fn every_whole_frame_survives_a_cut_at_any_byte() {
     let bytes = std::fs::read(&file).unwrap();
     let root = tempfile::tempdir().unwrap();
     let segments = root.path().join(ENDPOINT).join("segments");
-    for cut in 0..=bytes.len() {
+    // Every byte is tried on the reader alone, in a unit test; here the places where something ends.
+    let near = |cut: &usize| cut.is_multiple_of(211) || ends.iter().any(|end| end.abs_diff(*cut) < 3);
+    for cut in (0..=bytes.len()).filter(near) {
         std::fs::create_dir_all(&segments).unwrap();
         std::fs::write(segments.join(file.file_name().unwrap()), &bytes[..cut]).unwrap();
         let whole = ends.iter().filter(|&&end| end <= cut).count();

@@ -1,6 +1,6 @@
 //! Settlements: each run is written once.
 
-use greenlight_app::lake::{Lake, Settlement};
+use greenlight_app::lake::{Lake, Reversed, Settlement};
 use greenlight_domain::prediction::Variant;
 
 use crate::events::{ENDPOINT, after, id_at, lake};
@@ -16,6 +16,12 @@ fn rows(count: i64) -> Vec<Settlement> {
             earned_minor: (s % 2 == 0).then_some(12.5),
             positive: s > 0,
             failed: s == 3,
+            champion_percent: 50,
+            reverses: (s > 2).then_some(Reversed {
+                value_minor: -s,
+                earned_minor: (s == 4).then_some(0.5),
+                positive: s == 4,
+            }),
         })
         .collect()
 }

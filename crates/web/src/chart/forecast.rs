@@ -105,14 +105,11 @@ fn lonely(point: &ForecastPoint, y: &Scale, x: &Scale) -> Markup {
 
 fn dates(canvas: Canvas, x: &Scale, first: &ForecastPoint, last: &ForecastPoint) -> Markup {
     let (bottom, _) = canvas.upwards();
-    let (left, right) = canvas.across();
     html! {
         @for tick in date_ticks(first.at, last.at, canvas.labels) {
             @let at = x.at(tick.at.0 as f64);
             line.tick-mark x1=(px(at)) x2=(px(at)) y1=(px(bottom)) y2=(px(bottom + 5.0)) {}
-            // A label at the edge would be cut off by the view box.
-            @let anchor = if at > right - 30.0 { "end" } else if at < left + 20.0 { "start" } else { "middle" };
-            text.tick x=(px(at)) y=(px(bottom + 20.0)) text-anchor=(anchor) { (tick.label) }
+            text.tick x=(px(at)) y=(px(bottom + 20.0)) text-anchor="middle" { (tick.label) }
         }
     }
 }

@@ -40,12 +40,10 @@ pub fn decimal(number: f64, digits: usize) -> String {
 
 /// Microseconds as milliseconds with a sensible number of digits: `0.041 ms`, `12.3 ms`.
 pub fn milliseconds(micros: f64) -> String {
-    let digits = if micros < 1_000.0 {
-        3
-    } else if micros < 100_000.0 {
-        1
-    } else {
-        0
+    let digits = match micros {
+        under if under < 1_000.0 => 3,
+        under if under < 100_000.0 => 1,
+        _ => 0,
     };
     if micros.is_finite() { format!("{} ms", decimal(micros / 1_000.0, digits)) } else { UNKNOWN.to_owned() }
 }

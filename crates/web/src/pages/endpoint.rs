@@ -157,7 +157,10 @@ fn traffic(view: &EndpointView) -> Markup {
                                 tr {
                                     th scope="row" { (row.variant.as_str()) }
                                     td.number { (count(row.predictions.cast_signed())) }
-                                    td.number { (count(row.errors.cast_signed())) " (" (percent(share(row.errors, row.predictions), 2)) ")" }
+                                    td.number {
+                                        (count(row.errors.cast_signed()))
+                                        " (" (percent(share(row.errors, row.predictions), 2)) ")"
+                                    }
                                     td.number { (milliseconds(row.p50_latency_us)) }
                                     td.number { (milliseconds(row.p99_latency_us)) }
                                     td { (date(row.newest)) }
@@ -166,7 +169,10 @@ fn traffic(view: &EndpointView) -> Markup {
                         }
                     }
                 }))
-                p.small.muted { "Sealed predictions by event time; time is that of scoring. A failed model is answered by the holdout rule." }
+                p.small.muted {
+                    "Sealed predictions by event time; time is that of scoring. "
+                    "A failed model is answered by the holdout rule."
+                }
             }
         }
     }
@@ -197,7 +203,10 @@ fn worth(variants: &[VariantValue]) -> Markup {
                     }
                 }
             }))
-            p.small.muted { "Gross is what the value model counts, whoever caused it. Only the difference between randomised variants is earned." }
+            p.small.muted {
+                "Gross is what the value model counts, whoever caused it. "
+                "Only the difference between randomised variants is earned."
+            }
         }
     }
 }

@@ -65,7 +65,9 @@ pub(super) fn curl(view: &EndpointView) -> String {
                 }
             };
             let datatype = datatype(field.column_type);
-            json!({ "name": field.name, "shape": [1], "datatype": datatype, "data": [example] }).to_string()
+            // Written out, because a JSON map would sort its keys and put the data before the name.
+            let name = json!(field.name);
+            format!(r#"{{"name": {name}, "shape": [1], "datatype": "{datatype}", "data": [{example}]}}"#)
         })
         .collect();
     let body = format!("{{\"inputs\": [\n  {}\n]}}", inputs.join(",\n  ")).replace('\'', "'\\''");

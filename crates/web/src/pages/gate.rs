@@ -154,7 +154,9 @@ fn month_table(history: &History) -> Markup {
                 caption { "All amounts " (grade(Grade::C)) " " (Grade::C.meaning()) }
                 thead { tr {
                     th scope="col" { "Month" }
-                    @for name in ["Rows", "Observed", "Predicted", "AUC", "Brier", "Model", "Rule", "Gain", "low", "high", "Differs"] {
+                    @for name in [
+                        "Rows", "Observed", "Predicted", "AUC", "Brier", "Model", "Rule", "Gain", "low", "high", "Differs",
+                    ] {
                         th.number scope="col" { (name) }
                     }
                 } }

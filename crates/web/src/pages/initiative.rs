@@ -193,7 +193,7 @@ fn figures(money: &Money) -> Markup {
         }
     };
     tiles(&[
-        ("Forecast so far", figure_or_none(money.forecast.as_ref(), "no business case")),
+        ("Forecast so far", figure_or_none(money.forecast.as_ref(), "no settled day yet")),
         ("Cost so far", figure_or_none(money.cost.as_ref(), "none yet")),
         ("Earned after cost", figure_or_none(money.net.as_ref(), "not known yet")),
         ("Gross, all variants", figure_or_none(money.gross.as_ref(), "nothing yet")),

@@ -44,8 +44,8 @@ pub(super) fn business_case(view: &InitiativeView) -> Markup {
         };
     };
     let effect = match case.effect {
-        Effect::Revenue => "more revenue",
-        Effect::Saving => "less cost",
+        Effect::Revenue => "More revenue",
+        Effect::Saving => "Less cost",
     };
     let total = asserted(case.low, case.expected, case.high, view.spec.value.currency);
     html! {

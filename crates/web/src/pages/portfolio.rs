@@ -13,7 +13,7 @@ use greenlight_domain::role::Actor;
 use maud::{Markup, html};
 
 use super::initiative::Money;
-use crate::components::figure::{figure, figure_or_none, interval, sum};
+use crate::components::figure::{asserted, figure, figure_or_none, interval, sum};
 use crate::components::number::{count, percent, share};
 use crate::components::{empty, scroll, stage};
 use crate::failure::answer;
@@ -59,7 +59,11 @@ fn headline(rows: &[(&InitiativeView, Money)]) -> Markup {
     let earned: Vec<Figure> = rows.iter().filter_map(|(_, money)| money.earned).collect();
     let nets: Vec<Figure> = rows.iter().filter_map(|(_, money)| money.net).collect();
     if currencies {
-        return html! { p.lead { "The initiatives count in different currencies, so there is no sum: each row stands for itself." } };
+        return html! {
+            p.lead {
+                "The initiatives count in different currencies, so there is no sum: each row stands for itself."
+            }
+        };
     }
     let Some(total) = sum(&earned) else {
         return html! {
@@ -75,7 +79,8 @@ fn headline(rows: &[(&InitiativeView, Money)]) -> Markup {
             @if let Some(net) = sum(&nets) { p.answer-second { "After cost " (figure(&net)) } }
             p.lead {
                 (earned.len()) " of " (rows.len())
-                (if rows.len() == 1 { " initiative has" } else { " initiatives have" })
+                (if rows.len() == 1 { " initiative" } else { " initiatives" })
+                (if earned.len() == 1 { " has" } else { " have" })
                 " a randomised figure. "
                 @if interval(&total).is_some() {
                     @if earned.len() > 1 {
@@ -115,20 +120,36 @@ fn row(view: &InitiativeView, money: &Money) -> Markup {
                 div.muted.small { (view.spec.owner) }
             }
             td data-label="Stage" { (stage::initiative_badge(view.stage)) }
-            td.number data-label="Forecast so far" {
-                (figure_or_none(money.forecast.as_ref(), "no business case"))
-            }
+            td.number data-label="Forecast so far" { (forecast(view, money)) }
             td.number data-label="Earned so far" { (figure_or_none(money.earned.as_ref(), "nothing yet")) }
             td.number data-label="Cost" { (figure_or_none(money.cost.as_ref(), "none yet")) }
             td.number data-label="After cost" { (figure_or_none(money.net.as_ref(), "not known yet")) }
             td.number data-label="Matured" {
-                @if money.predictions == 0 {
-                    span.none { "no traffic" }
-                } @else {
-                    (percent(share(money.matured, money.predictions), 0))
-                    div.muted.small { (count(money.matured.cast_signed())) " of " (count(money.predictions.cast_signed())) }
+                div {
+                    @if money.predictions == 0 {
+                        span.none { "no traffic" }
+                    } @else {
+                        (percent(share(money.matured, money.predictions), 0))
+                        div.muted.small {
+                            (count(money.matured.cast_signed())) " of " (count(money.predictions.cast_signed()))
+                        }
+                    }
                 }
             }
         }
+    }
+}
+
+/// What was expected until now; before any settled day, over the whole horizon.
+fn forecast(view: &InitiativeView, money: &Money) -> Markup {
+    match (&money.forecast, &view.business_case) {
+        (Some(so_far), _) => figure(so_far),
+        (None, Some((_, case))) => html! {
+            div {
+                (figure(&asserted(case.low, case.expected, case.high, money.currency)))
+                div.muted.small { "over all " (case.horizon_days) " days" }
+            }
+        },
+        (None, None) => html! { span.none { "no business case" } },
     }
 }

@@ -16,7 +16,7 @@ use maud::{Markup, html};
 
 use super::gate::{Found, gate};
 use super::{approval, rollout};
-use crate::components::{Tone, date, empty, notice, release_table, stage};
+use crate::components::{Tone, capitalised, date, empty, notice, release_table, stage};
 use crate::failure::{answer, message, respond, status};
 use crate::layout;
 use crate::layout::Section;
@@ -99,7 +99,7 @@ pub fn page(view: &ReleaseView, actor: &Actor, problem: Option<&str>) -> Markup 
             (release.model) "@" (release.model_version) ", submitted by " (release.author) " on "
             (date(release.submitted_at)) " under policy " code { (release.policy) } ". " (view.policy_spec.description)
         }
-        h2 { "Gates" }
+        h2.gates { "Gates" }
         @for which in [Gate::Contract, Gate::History, Gate::Shadow] {
             (gate(which, newest(view, which).as_ref(), release.stage))
         }
@@ -126,7 +126,7 @@ fn banner(view: &ReleaseView) -> Markup {
     html! {
         section class={ "banner " (tone.class()) } aria-label="The verdict" {
             p.banner-head { (stage::badge(release.stage)) " " (headline(view)) }
-            @if let Some(reason) = &release.reason { p { (reason) } }
+            @if let Some(reason) = &release.reason { p { (capitalised(reason)) } }
             @if let Some((sentence, command)) = next_step(release) {
                 p.next { b { "Next: " } (sentence) " " code { (command) } }
             }

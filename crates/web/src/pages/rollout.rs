@@ -57,19 +57,33 @@ enum State {
     Now,
     Ended,
     Ahead,
+    Never,
 }
 
 impl State {
     fn of(view: &ReleaseView, index: usize) -> Self {
         let present = view.release.step as usize;
         let ended = matches!(view.release.stage, Stage::RolledBack | Stage::Superseded);
+        let over = ended || matches!(view.release.stage, Stage::Stopped | Stage::Rejected);
         let began = view.release.stage.serves() || (ended && view.release.step_since.is_some());
         match index.cmp(&present) {
-            _ if !began => Self::Ahead,
+            _ if !began => {
+                if over {
+                    Self::Never
+                } else {
+                    Self::Ahead
+                }
+            }
             std::cmp::Ordering::Less => Self::Done,
             std::cmp::Ordering::Equal if ended => Self::Ended,
             std::cmp::Ordering::Equal => Self::Now,
-            std::cmp::Ordering::Greater => Self::Ahead,
+            std::cmp::Ordering::Greater => {
+                if over {
+                    Self::Never
+                } else {
+                    Self::Ahead
+                }
+            }
         }
     }
 
@@ -78,7 +92,7 @@ impl State {
             Self::Done => "done",
             Self::Now => "now",
             Self::Ended => "ended",
-            Self::Ahead => "ahead",
+            Self::Ahead | Self::Never => "ahead",
         }
     }
 
@@ -87,7 +101,7 @@ impl State {
             Self::Done => "✓",
             Self::Now => "◐",
             Self::Ended => "✗",
-            Self::Ahead => "○",
+            Self::Ahead | Self::Never => "○",
         }
     }
 
@@ -97,6 +111,7 @@ impl State {
             Self::Now => "present",
             Self::Ended => "ended here",
             Self::Ahead => "ahead",
+            Self::Never => "not reached",
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::fixtures::{actor, endpoint, endpoint_line, figure, initiative, releas
 
 const HOSTILE: &str = "<script>alert('x')</script>\"><img src=x onerror=y>";
 
-fn proven() -> Option<greenlight_domain::ledger::Figure> {
-    Some(figure(1_732_000.0, 251_000.0, 3_213_000.0, Grade::A))
+fn proven() -> greenlight_domain::ledger::Figure {
+    figure(1_732_000.0, 251_000.0, 3_213_000.0, Grade::A)
 }
 
 /// What stands in `main`, a tag a line, so that a snapshot shows a change where it is.
@@ -31,7 +31,7 @@ fn says(page: &maud::Markup, expected: &[&str]) {
 #[test]
 fn the_portfolio_answers_its_question() {
     let viewer = actor("vera", Role::Viewer);
-    let views = [initiative("Fewer calls", proven()), initiative("Complaints", None)];
+    let views = [initiative("Fewer calls", Some(proven())), initiative("Complaints", None)];
     insta::assert_snapshot!(content(&pages::portfolio::page(&views, &viewer)));
     let empty = pages::portfolio::page(&[], &viewer);
     says(&empty, &["greenlight apply -f examples/bank/", "greenlight demo"]);
@@ -39,9 +39,9 @@ fn the_portfolio_answers_its_question() {
 
 #[test]
 fn two_currencies_are_not_added() {
-    let mut dollars = initiative("Fewer calls, overseas", proven());
+    let mut dollars = initiative("Fewer calls, overseas", Some(proven()));
     dollars.spec.value.currency = "USD".parse().unwrap();
-    let views = [initiative("Fewer calls", proven()), dollars];
+    let views = [initiative("Fewer calls", Some(proven())), dollars];
     says(
         &pages::portfolio::page(&views, &actor("vera", Role::Viewer)),
         &["different currencies, so there is no sum"],
@@ -51,7 +51,7 @@ fn two_currencies_are_not_added() {
 #[test]
 fn an_initiative_says_first_what_it_earned() {
     let viewer = actor("vera", Role::Viewer);
-    let page = pages::initiative::page(&initiative("Fewer calls", proven()), &viewer);
+    let page = pages::initiative::page(&initiative("Fewer calls", Some(proven())), &viewer);
     says(
         &page,
         &[
@@ -68,7 +68,7 @@ fn an_initiative_says_first_what_it_earned() {
 
 #[test]
 fn ledgers_of_several_endpoints_are_added_day_by_day() {
-    let mut view = initiative("Fewer calls", proven());
+    let mut view = initiative("Fewer calls", Some(proven()));
     let mut second = view.ledgers[0].clone();
     second.forecast.truncate(100);
     view.ledgers.push(second);
@@ -134,7 +134,7 @@ fn lists_say_what_to_do_when_empty() {
 
 #[test]
 fn hostile_text_stays_text() {
-    let mut view = initiative(HOSTILE, proven());
+    let mut view = initiative(HOSTILE, Some(proven()));
     view.name = HOSTILE.into();
     view.spec.problem = HOSTILE.into();
     view.spec.value.assumptions = vec![HOSTILE.into()];

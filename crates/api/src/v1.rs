@@ -1,0 +1,32 @@
+//! Our own JSON. One module a noun; each has its `router()`.
+
+mod artifact;
+mod audit;
+mod endpoint;
+mod initiative;
+mod manifest;
+mod model;
+mod release;
+mod token;
+
+use axum::Router;
+use axum::http::Uri;
+use greenlight_app::AppError;
+
+use crate::ApiState;
+use crate::problem::ApiError;
+
+pub(crate) type Answer<T> = Result<axum::Json<T>, ApiError>;
+
+pub(crate) fn router() -> Router<ApiState> {
+    Router::new()
+        .merge(artifact::router())
+        .merge(audit::router())
+        .merge(endpoint::router())
+        .merge(initiative::router())
+        .merge(manifest::router())
+        .merge(model::router())
+        .merge(release::router())
+        .merge(token::router())
+        .fallback(|uri: Uri| async move { ApiError(AppError::not_found("path", uri.path(), "")) })
+}

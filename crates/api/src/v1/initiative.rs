@@ -1,0 +1,23 @@
+//! Initiatives.
+
+use axum::Json;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::get;
+use greenlight_app::initiative::{self, InitiativeView};
+
+use super::Answer;
+use crate::ApiState;
+use crate::auth::Caller;
+
+pub(crate) fn router() -> Router<ApiState> {
+    Router::new().route("/initiatives", get(list)).route("/initiatives/{name}", get(show))
+}
+
+async fn list(State(state): State<ApiState>, caller: Caller) -> Answer<Vec<InitiativeView>> {
+    Ok(Json(initiative::portfolio(&state.app, &caller.0).await?))
+}
+
+async fn show(State(state): State<ApiState>, caller: Caller, Path(name): Path<String>) -> Answer<InitiativeView> {
+    Ok(Json(initiative::view(&state.app, &caller.0, &name).await?))
+}

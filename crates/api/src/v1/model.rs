@@ -1,0 +1,41 @@
+//! Trainings, runs and model versions.
+
+use axum::Json;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use greenlight_app::Run;
+use greenlight_app::training::{self, Trained};
+use greenlight_domain::model::ModelVersion;
+
+use super::Answer;
+use crate::ApiState;
+use crate::auth::Caller;
+
+pub(crate) fn router() -> Router<ApiState> {
+    Router::new()
+        .route("/trainings/{name}/runs", post(train))
+        .route("/runs", get(runs))
+        .route("/models", get(list))
+        .route("/models/{name}/versions/{version}", get(show))
+}
+
+async fn train(State(state): State<ApiState>, caller: Caller, Path(name): Path<String>) -> Answer<Trained> {
+    Ok(Json(training::train(&state.app, &caller.0, &name).await?))
+}
+
+async fn runs(State(state): State<ApiState>, caller: Caller) -> Answer<Vec<Run>> {
+    Ok(Json(training::runs(&state.app, &caller.0).await?))
+}
+
+async fn list(State(state): State<ApiState>, caller: Caller) -> Answer<Vec<ModelVersion>> {
+    Ok(Json(training::models(&state.app, &caller.0).await?))
+}
+
+async fn show(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path((name, version)): Path<(String, i64)>,
+) -> Answer<Trained> {
+    Ok(Json(training::model(&state.app, &caller.0, &name, version).await?))
+}

@@ -1,0 +1,269 @@
+//! Verbs that look, settle or record: initiatives, models, runs, endpoints, the ledger, the audit trail.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use greenlight_domain::money::{Currency, whole};
+use serde_json::{Value, json};
+
+use super::{Server, show};
+use crate::demo::{report, text};
+use crate::failure::Failure;
+use crate::table::{render, row};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Initiative {
+    /// All initiatives with what they earned.
+    List(Server),
+    /// One initiative.
+    Show { name: String, #[command(flatten)] server: Server },
+}
+
+impl Initiative {
+    pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
+        match self {
+            Self::List(server) => {
+                let views = server.client()?.get("/v1/initiatives").await?;
+                show(json, &views, initiatives);
+            }
+            Self::Show { name, server } => {
+                let view = server.client()?.get(&format!("/v1/initiatives/{name}")).await?;
+                show(json, &view, |v| {
+                    let spec = &v["spec"];
+                    format!(
+                        "{} ({})\n  problem: {}\n  owner:   {}\n\n{}",
+                        text(spec, "title"),
+                        text(v, "stage"),
+                        text(spec, "problem"),
+                        text(spec, "owner"),
+                        initiatives(&json!([v]))
+                    )
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn initiatives(views: &Value) -> String {
+    let views = views.as_array().cloned().unwrap_or_default();
+    if views.is_empty() {
+        return "No initiatives yet. Next: greenlight apply -f examples/bank/".to_owned();
+    }
+    let mut rows = vec![row(["initiative", "stage", "forecast a horizon (D)", "earned (A)", "interval"])];
+    for view in &views {
+        let ledger = &view["ledgers"][0];
+        let currency: Currency = text(ledger, "currency").parse().unwrap_or(Currency::EUR);
+        let amount = |v: &Value| v.as_f64().map(|minor| whole(minor, currency));
+        let earned = &ledger["incremental"];
+        let interval = amount(&earned["low_minor"]).zip(amount(&earned["high_minor"])).map(|(l, h)| format!("{l} to {h}"));
+        let expected = view["business_case"][1]["expected"].as_str().unwrap_or("none");
+        rows.push(row([
+            &text(view, "name"),
+            &text(view, "stage"),
+            expected,
+            &amount(&earned["minor"]).unwrap_or_else(|| "nothing yet".to_owned()),
+            &interval.unwrap_or_default(),
+        ]));
+    }
+    render(&rows)
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Model {
+    /// The newest model versions.
+    List(Server),
+    /// One model version with its run.
+    Show {
+        /// Such as calls-boosted@1.
+        reference: String,
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
+impl Model {
+    pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
+        match self {
+            Self::List(server) => {
+                let models = server.client()?.get("/v1/models").await?;
+                show(json, &models, |m| {
+                    let mut rows = vec![row(["model", "data set", "trained until", "author", "sha256"])];
+                    for model in m.as_array().into_iter().flatten() {
+                        let reference = format!("{}@{}", text(model, "name"), model["version"]);
+                        let until = text(model, "trained_until").get(..10).unwrap_or("").to_owned();
+                        let digest = text(model, "sha256").get(..12).unwrap_or("").to_owned();
+                        rows.push(row([&reference, &text(model, "dataset"), &until, &text(model, "author"), &digest]));
+                    }
+                    render(&rows)
+                });
+            }
+            Self::Show { reference, server } => {
+                let (name, version) = greenlight_domain::training::split_version(&reference)
+                    .map_err(|e| Failure::Input(e.to_string()))?;
+                let model = server.client()?.get(&format!("/v1/models/{name}/versions/{version}")).await?;
+                show(json, &model, pretty);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Run {
+    /// The newest runs.
+    List(Server),
+}
+
+impl Run {
+    pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
+        let Self::List(server) = self;
+        let runs = server.client()?.get("/v1/runs").await?;
+        show(json, &runs, |r| {
+            let mut rows = vec![row(["run", "name", "experiment", "status", "author", "training AUC"])];
+            for run in r.as_array().into_iter().flatten() {
+                let metrics = run["metrics"].as_array().cloned().unwrap_or_default();
+                let auc = metrics.iter().find(|m| m[0] == "training_auc").and_then(|m| m[1].as_f64());
+                rows.push(row([
+                    &text(run, "id"),
+                    &text(run, "name"),
+                    &text(run, "experiment"),
+                    &text(run, "status"),
+                    &text(run, "author"),
+                    &auc.map(|a| format!("{a:.3}")).unwrap_or_default(),
+                ]));
+            }
+            render(&rows)
+        });
+        Ok(())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Endpoint {
+    /// All endpoints.
+    List(Server),
+    /// One endpoint: split, traffic, ledger, request columns.
+    Show { name: String, #[command(flatten)] server: Server },
+    /// Settle what has matured.
+    Settle { name: String, #[command(flatten)] server: Server },
+}
+
+impl Endpoint {
+    pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
+        match self {
+            Self::List(server) => {
+                let endpoints = server.client()?.get("/v1/endpoints").await?;
+                show(json, &endpoints, |e| {
+                    let mut rows = vec![row(["endpoint", "initiative", "champion", "share"])];
+                    for endpoint in e.as_array().into_iter().flatten() {
+                        let champion = &endpoint["routes"]["champion"];
+                        let share = format!("{} %", endpoint["routes"]["champion_percent"]);
+                        let model = champion["model"].as_str().unwrap_or("none: the holdout rule decides");
+                        rows.push(row([&text(endpoint, "name"), &text(endpoint, "initiative"), model, &share]));
+                    }
+                    render(&rows)
+                });
+            }
+            Self::Show { name, server } => {
+                let view = server.client()?.get(&format!("/v1/endpoints/{name}")).await?;
+                show(json, &view, pretty);
+            }
+            Self::Settle { name, server } => {
+                let done = server.client()?.post(&format!("/v1/endpoints/{name}/settle"), &json!({})).await?;
+                show(json, &done, |s| {
+                    format!(
+                        "Run {}: {} matured, {} corrected; settled until {}.",
+                        s["run"], s["matured"], s["corrected"], text(s, "settled_until")
+                    )
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// What an endpoint earned, with grades, intervals, maturity and forecast.
+    Show { endpoint: String, #[command(flatten)] server: Server },
+}
+
+impl Ledger {
+    pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
+        let Self::Show { endpoint, server } = self;
+        let client = server.client()?;
+        let ledger = client.get(&format!("/v1/endpoints/{endpoint}/ledger")).await?;
+        if json {
+            println!("{ledger}");
+            return Ok(());
+        }
+        let releases = client.get(&format!("/v1/releases?endpoint={endpoint}")).await?;
+        let newest = releases.as_array().and_then(|r| r.iter().find(|r| r["stage"] != "stopped")).cloned();
+        println!("{}", report::ledger(&ledger, &newest.unwrap_or_default()));
+        Ok(())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Outcome {
+    /// Post outcomes from a JSON file: {"outcomes": [{"prediction_id", "name", "value", "at"}, …]}.
+    Post {
+        /// Endpoint.
+        endpoint: String,
+        /// The file.
+        #[arg(short, long)]
+        file: PathBuf,
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
+impl Outcome {
+    pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
+        let Self::Post { endpoint, file, server } = self;
+        let bytes = std::fs::read(&file).map_err(|e| Failure::Input(format!("{}: {e}", file.display())))?;
+        let body: Value =
+            serde_json::from_slice(&bytes).map_err(|e| Failure::Input(format!("{}: {e}", file.display())))?;
+        let done = server.client()?.post(&format!("/v1/endpoints/{endpoint}/outcomes"), &body).await?;
+        show(json, &done, |d| format!("Recorded {} outcomes.", d["accepted"]));
+        Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// Only lines about this, such as term-deposit-calls.1.
+    #[arg(long)]
+    subject: Option<String>,
+    /// How many.
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
+    #[command(flatten)]
+    server: Server,
+}
+
+impl Audit {
+    pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
+        let subject = self.subject.map(|s| format!("&subject={s}")).unwrap_or_default();
+        let lines = self.server.client()?.get(&format!("/v1/audit?limit={}{subject}", self.limit)).await?;
+        show(json, &lines, |l| {
+            let mut rows = vec![row(["at", "actor", "role", "action", "subject"])];
+            for line in l.as_array().into_iter().flatten() {
+                rows.push(row([
+                    &text(line, "at"),
+                    &text(line, "actor"),
+                    &text(line, "role"),
+                    &text(line, "action"),
+                    &text(line, "subject"),
+                ]));
+            }
+            render(&rows)
+        });
+        Ok(())
+    }
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}

@@ -1,0 +1,179 @@
+//! `greenlight release …`.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{Server, show};
+use crate::demo::text;
+use crate::failure::Failure;
+use crate::table::{render, row};
+
+/// A release and the server that knows it.
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// Id of the release, such as term-deposit-calls.1.
+    id: String,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Release {
+    /// Submit a model version for an endpoint; the gates before traffic run at once.
+    Submit {
+        /// Endpoint.
+        #[arg(long)]
+        endpoint: String,
+        /// Model version, such as calls-boosted@1.
+        #[arg(long)]
+        model: String,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// List releases, newest first.
+    List {
+        /// Only those of this endpoint.
+        #[arg(long)]
+        endpoint: Option<String>,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Show a release with its evidence and approvals.
+    Show(One),
+    /// Let it score beside live traffic.
+    Shadow(One),
+    /// Run the shadow gate on what it did so far.
+    Judge(One),
+    /// Approve it.
+    Approve {
+        #[command(flatten)]
+        one: One,
+        /// Why.
+        #[arg(long, default_value = "")]
+        comment: String,
+    },
+    /// Reject it. This ends the release.
+    Reject {
+        #[command(flatten)]
+        one: One,
+        /// Why.
+        #[arg(long)]
+        comment: String,
+    },
+    /// Give it its first share of traffic.
+    Rollout(One),
+    /// Look at its rollout now: advance, hold or roll back.
+    Look(One),
+    /// Take it back.
+    Rollback {
+        #[command(flatten)]
+        one: One,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+impl Release {
+    pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
+        let nothing = json!({});
+        match self {
+            Self::Submit { endpoint, model, server } => {
+                let body = json!({ "endpoint": endpoint, "model": model });
+                let view = server.client()?.post("/v1/releases", &body).await?;
+                show(json, &view, describe);
+                Ok(())
+            }
+            Self::List { endpoint, server } => {
+                let query = endpoint.map(|e| format!("?endpoint={e}")).unwrap_or_default();
+                let releases = server.client()?.get(&format!("/v1/releases{query}")).await?;
+                show(json, &releases, table);
+                Ok(())
+            }
+            Self::Show(one) => {
+                let view = one.server.client()?.get(&format!("/v1/releases/{}", one.id)).await?;
+                show(json, &view, describe);
+                Ok(())
+            }
+            Self::Shadow(one) => one.post("shadow", &nothing, json, describe).await,
+            Self::Judge(one) => one.post("shadow/judge", &nothing, json, describe).await,
+            Self::Approve { one, comment } => {
+                one.post("decisions", &json!({ "approved": true, "comment": comment }), json, describe).await
+            }
+            Self::Reject { one, comment } => {
+                one.post("decisions", &json!({ "approved": false, "comment": comment }), json, describe).await
+            }
+            Self::Rollout(one) => one.post("rollout", &nothing, json, describe).await,
+            Self::Look(one) => {
+                one.post("rollout/look", &nothing, json, |v| {
+                    format!("{} at {} %: {}", text(v, "action").replace('_', " "), v["percent"], text(v, "reason"))
+                })
+                .await
+            }
+            Self::Rollback { one, reason } => {
+                one.post("rollback", &json!({ "reason": reason }), json, describe).await
+            }
+        }
+    }
+}
+
+impl One {
+    async fn post(
+        self,
+        path: &str,
+        body: &Value,
+        json: bool,
+        human: impl FnOnce(&Value) -> String,
+    ) -> Result<(), Failure> {
+        let value = self.server.client()?.post(&format!("/v1/releases/{}/{path}", self.id), body).await?;
+        show(json, &value, human);
+        Ok(())
+    }
+}
+
+fn table(releases: &Value) -> String {
+    let releases = releases.as_array().cloned().unwrap_or_default();
+    if releases.is_empty() {
+        return "No releases yet. Next: greenlight release submit --endpoint NAME --model NAME@1".to_owned();
+    }
+    let mut rows = vec![row(["release", "model", "stage", "author", "reason"])];
+    for release in &releases {
+        let model = format!("{}@{}", text(release, "model"), release["model_version"]);
+        let reason: String = text(release, "reason").chars().take(80).collect();
+        let stage = text(release, "stage").replace('_', " ");
+        rows.push(row([&text(release, "id"), &model, &stage, &text(release, "author"), &reason]));
+    }
+    render(&rows)
+}
+
+/// A release as a checklist.
+fn describe(release: &Value) -> String {
+    let mut out = format!(
+        "{}: {}@{} is {}\n",
+        text(release, "id"),
+        text(release, "model"),
+        release["model_version"],
+        text(release, "stage").replace('_', " ")
+    );
+    if let Some(reason) = release["reason"].as_str() {
+        out.push_str(&format!("  {reason}\n"));
+    }
+    for evidence in release["evidence"].as_array().into_iter().flatten() {
+        out.push_str(&format!("\n  {} gate: {}\n", text(evidence, "gate"), mark(evidence)));
+        for check in evidence["checks"].as_array().into_iter().flatten() {
+            out.push_str(&format!("    {} {}: {}\n", mark(check), text(check, "requirement"), text(check, "found")));
+        }
+    }
+    let needed = release["policy_spec"]["approvals"]["count"].as_u64().unwrap_or_default();
+    let approvals = release["approvals"].as_array().cloned().unwrap_or_default();
+    out.push_str(&format!("\n  approvals: {} of {needed}\n", approvals.iter().filter(|a| a["approved"] == true).count()));
+    for approval in &approvals {
+        let verdict = if approval["approved"] == true { "approved" } else { "rejected" };
+        out.push_str(&format!("    {} {verdict}: {}\n", text(approval, "actor"), text(approval, "comment")));
+    }
+    out
+}
+
+fn mark(value: &Value) -> &'static str {
+    if value["passed"] == true { "✔" } else { "✘" }
+}

@@ -1,0 +1,85 @@
+//! The client of a running server, as every verb uses it.
+
+use std::time::Duration;
+
+use reqwest::{Body, Method, Response};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// A server and who speaks to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: String,
+}
+
+const TIMEOUT: Duration = Duration::from_mins(5);
+
+impl Client {
+    /// A client of `base` that sends `token`.
+    pub(crate) fn new(base: &str, token: &str) -> Result<Self, Failure> {
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .build()
+            .map_err(|e| Failure::Unreachable(format!("the HTTP client cannot start: {e}")))?;
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), token: token.to_owned() })
+    }
+
+    /// The same server as somebody else.
+    pub(crate) fn with_token(&self, token: &str) -> Self {
+        Self { token: token.to_owned(), ..self.clone() }
+    }
+
+    /// `GET path`.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// `POST path` with a JSON body.
+    pub(crate) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
+        let body = serde_json::to_vec(body).map_err(|e| Failure::Input(e.to_string()))?;
+        self.send(Method::POST, path, Some(body.into())).await
+    }
+
+    /// `DELETE path`.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    /// `PUT path` with raw bytes.
+    pub(crate) async fn put(&self, path: &str, body: Body) -> Result<Value, Failure> {
+        self.send(Method::PUT, path, Some(body)).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<Body>) -> Result<Value, Failure> {
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body);
+        }
+        let response = request.send().await.map_err(|e| self.unreachable(&e))?;
+        self.read(response).await
+    }
+
+    async fn read(&self, response: Response) -> Result<Value, Failure> {
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|e| self.unreachable(&e))?;
+        let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        if status.is_success() {
+            return Ok(value);
+        }
+        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let detail = text("detail").or_else(|| text("error")).unwrap_or_else(|| format!("the server answered {status}"));
+        let code = text("code").unwrap_or_else(|| "GL0004".to_owned());
+        Err(Failure::Server { status: status.as_u16(), code, detail })
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        Failure::Unreachable(format!(
+            "{} does not answer ({error}); start a server with 'greenlight serve' or name one with --url",
+            self.base
+        ))
+    }
+}

@@ -1,0 +1,8 @@
+//! The whole loop over a lake in memory: release, traffic, outcomes, settling, rollout.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod assignment;
+mod loop_;
+mod releases;
+mod world;

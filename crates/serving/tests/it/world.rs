@@ -1,0 +1,134 @@
+//! A made-up world: clients arrive, the endpoint decides, and those who are called buy with their true probability.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use greenlight_app::outcome::{PostedOutcome, record};
+use greenlight_app::release::{Decide, ReleaseView, SubmitRelease, decide, judge_shadow, start_shadow, submit};
+use greenlight_app::{App, rollout, settle, training};
+use greenlight_domain::frame::Column;
+use greenlight_domain::prediction::PredictionId;
+use greenlight_domain::role::{Actor, Role};
+use greenlight_domain::time::{DAY_US, Micros};
+use greenlight_serving::{Answer, Request, Serving};
+use greenlight_testkit::{TestApp, actor};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+pub struct World {
+    pub test: TestApp,
+    pub serving: Serving,
+    pub random: StdRng,
+    pub now: Micros,
+    /// What the world owes: outcomes by the day on which they are due.
+    due: BTreeMap<i32, Vec<PostedOutcome>>,
+    next_client: usize,
+}
+
+pub fn dana() -> Actor {
+    actor("dana", Role::Scientist)
+}
+pub fn olga() -> Actor {
+    actor("olga", Role::Operator)
+}
+
+impl World {
+    pub async fn begin(seed: u64) -> Self {
+        let test = TestApp::with_calls().await;
+        let serving = Serving::start(Arc::clone(&test.app));
+        Self {
+            test,
+            serving,
+            random: StdRng::seed_from_u64(seed),
+            now: "2021-01-01".parse().unwrap(),
+            due: BTreeMap::new(),
+            next_client: 0,
+        }
+    }
+
+    pub fn app(&self) -> &App {
+        &self.test.app
+    }
+
+    /// Trains the model of that name and submits a release of it.
+    pub async fn submit(&self, training: &str) -> ReleaseView {
+        let trained = training::train(self.app(), &dana(), training).await.unwrap();
+        let request = SubmitRelease { endpoint: "calls".into(), model: trained.model.reference() };
+        submit(self.app(), &dana(), request).await.unwrap()
+    }
+
+    /// Brings a gated release through shadow and approvals to its first traffic.
+    pub async fn bring_to_rollout(&mut self, id: &str) {
+        start_shadow(self.app(), &dana(), id).await.unwrap();
+        for _ in 0..5 {
+            self.day(20, |score| score).await;
+        }
+        self.wait_for_shadow(100).await;
+        judge_shadow(self.app(), &dana(), id).await.unwrap();
+        for name in ["ada", "bo"] {
+            let yes = Decide { approved: true, comment: String::new() };
+            decide(self.app(), &actor(name, Role::Approver), id, yes).await.unwrap();
+        }
+        rollout::start(self.app(), &olga(), id).await.unwrap();
+    }
+
+    /// Lets the shadow's worker catch up; it runs after the response, so a test has to yield to it.
+    async fn wait_for_shadow(&self, rows: usize) {
+        for _ in 0..10_000 {
+            let done = self.test.lake.predictions("calls").iter().filter(|p| p.mirrors.is_some()).count();
+            if done >= rows {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// One day: `clients` arrive, those who are called buy with their true probability, which the client's record
+    /// shows through `sent` (a feed that breaks sends something else).
+    pub async fn day(&mut self, clients: usize, sent: impl Fn(f64) -> f64) -> Answer {
+        let truths: Vec<f64> = (0..clients).map(|_| self.random.random_range(0.0..1.0)).collect();
+        let units = (0..clients).map(|i| Some(format!("client-{}", self.next_client + i).into())).collect();
+        self.next_client += clients;
+        let at = self.now;
+        let request = Request {
+            columns: vec![
+                ("client".into(), Column::Text(units)),
+                ("at".into(), Column::Number(vec![at.0 as f64; clients])),
+                ("score".into(), Column::Number(truths.iter().map(|t| sent(*t)).collect())),
+                ("noise".into(), Column::Number(vec![0.5; clients])),
+            ],
+            rows: clients,
+        };
+        let answer = self.serving.infer("calls", request).await.unwrap();
+        for (row, truth) in answer.rows.iter().zip(truths) {
+            if row.decision.as_ref() == "call" {
+                let value = f64::from(u8::from(self.random.random_bool(truth)));
+                self.owe(row.id, value, at);
+            }
+        }
+        self.now = at.plus_days(1);
+        self.pay().await;
+        answer
+    }
+
+    fn owe(&mut self, id: PredictionId, value: f64, at: Micros) {
+        let delay = self.random.random_range(1..=5);
+        let happens = Micros(at.0 + delay * DAY_US);
+        let post = PostedOutcome { prediction_id: id.to_string(), name: "bought".into(), value, at: happens };
+        if self.random.random_bool(0.1) {
+            self.due.entry(happens.day() + 1).or_default().push(post.clone());
+        }
+        self.due.entry(happens.day()).or_default().push(post);
+    }
+
+    async fn pay(&mut self) {
+        let later = self.due.split_off(&self.now.day());
+        for (_, posts) in std::mem::replace(&mut self.due, later) {
+            record(self.app(), &olga(), "calls", posts).await.unwrap();
+        }
+    }
+
+    pub async fn settle(&self) -> settle::Settled {
+        settle::settle(self.app(), &olga(), "calls").await.unwrap()
+    }
+}

@@ -1,0 +1,341 @@
+//! What every database must do, one function a noun.
+
+use greenlight_domain::dataset::ContractReport;
+use greenlight_domain::evidence::{Gate, GateResult, Grade};
+use greenlight_domain::frame::Field;
+use greenlight_domain::ledger::{DayStatistics, Posting, PostingKind};
+use greenlight_domain::manifest::Document;
+use greenlight_domain::model::{ModelVersion, Signature};
+use greenlight_domain::money::Currency;
+use greenlight_domain::prediction::Variant;
+use greenlight_domain::release::{Approval, Release, Stage};
+use greenlight_domain::role::{Actor, Role};
+use greenlight_domain::route::Routes;
+use greenlight_domain::time::Micros;
+use greenlight_store::endpoint::{SettleCursor, SettleIntent};
+use greenlight_store::ledger::StatisticRow;
+use greenlight_store::run::Run;
+use greenlight_store::{
+    Stamp, Store, StoreError, approval, audit, business_case, dataset, endpoint, evidence, initiative, ledger, meta,
+    model, policy, release, route, run, token, training,
+};
+use serde_json::json;
+
+const NOW: Stamp<'static> = Stamp { at: Micros(1_000_000), actor: "dana" };
+
+fn document(value: serde_json::Value) -> Document {
+    serde_json::from_value(value).unwrap()
+}
+
+async fn seed_initiative(store: &Store, name: &str) {
+    let doc = document(json!({ "kind": "Initiative", "name": name, "spec": {
+        "title": "T", "problem": "P", "owner": "O",
+        "metric": { "name": "m", "unit": "u", "baseline": 0.0, "target": 1.0, "target_date": "2030-01-01" },
+        "value": { "expression": "1", "currency": "EUR", "assumptions": [], "outcome": "o",
+            "decisions": ["a", "b"], "window_days": 1 } } }));
+    let Document::Initiative { spec, .. } = doc else { unreachable!() };
+    let mut tx = store.begin().await.unwrap();
+    initiative::upsert(&mut tx, name, &spec, NOW).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn seed_endpoint(store: &Store, name: &str) {
+    seed_initiative(store, "i").await;
+    let doc = document(json!({ "kind": "Endpoint", "name": name, "spec": {
+        "initiative": "i", "dataset": "d@1", "policy": "p@1", "unit": "u",
+        "holdout": { "title": "all", "decision": "a" } } }));
+    let Document::Endpoint { spec, .. } = doc else { unreachable!() };
+    let mut tx = store.begin().await.unwrap();
+    endpoint::upsert(&mut tx, name, &spec, NOW).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+fn a_release(number: i64) -> Release {
+    Release {
+        id: format!("e.{number}"),
+        endpoint: "e".into(),
+        model: "m".into(),
+        model_version: 1,
+        policy: "p@1".into(),
+        author: "dana".into(),
+        stage: Stage::Gated,
+        step: 0,
+        step_since: None,
+        reason: None,
+        submitted_at: NOW.at,
+    }
+}
+
+async fn seed_release(store: &Store) {
+    seed_endpoint(store, "e").await;
+    let mut tx = store.begin().await.unwrap();
+    release::insert(&mut tx, &a_release(1), 1).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+pub async fn audit_is_newest_first_and_rolls_back_with_its_change(store: &Store) {
+    let actor = Actor { name: "dana".into(), role: Role::Scientist };
+    let line = |n: i64| (format!("{n:036}"), json!({ "n": n, "text": "quote ' and ü" }));
+    for n in 0..3 {
+        let (id, detail) = line(n);
+        let mut tx = store.begin().await.unwrap();
+        audit::append(&mut tx, &id, NOW.at, &actor, ("act", "thing", &detail)).await.unwrap();
+        if n == 1 {
+            drop(tx); // rolled back: the line goes with its change
+        } else {
+            tx.commit().await.unwrap();
+        }
+    }
+    let mut connection = store.read().await.unwrap();
+    let lines = audit::newest(&mut connection, Some("thing"), 10).await.unwrap();
+    let seen: Vec<i64> = lines.iter().map(|l| l.detail["n"].as_i64().unwrap()).collect();
+    assert_eq!(seen, [2, 0]);
+    assert_eq!(audit::newest(&mut connection, None, 1).await.unwrap().len(), 1);
+    assert!(audit::newest(&mut connection, Some("other"), 10).await.unwrap().is_empty());
+}
+
+pub async fn business_cases_are_superseded_by_date(store: &Store) {
+    seed_initiative(store, "i").await;
+    let mut tx = store.begin().await.unwrap();
+    for (name, dated) in [("old", "2020-01-01"), ("new", "2021-01-01")] {
+        let doc = document(json!({ "kind": "BusinessCase", "name": name, "spec": {
+            "initiative": "i", "dated": dated, "starts": "2021-06-01", "horizon_days": 10, "effect": "saving",
+            "low": 1, "expected": 2, "high": "3.50", "drivers": [] } }));
+        let Document::BusinessCase { spec, .. } = doc else { unreachable!() };
+        business_case::insert(&mut tx, name, &spec, NOW).await.unwrap();
+    }
+    let (name, spec) = business_case::newest(&mut tx, "i").await.unwrap().unwrap();
+    assert_eq!((name.as_str(), spec.high.0), ("new", 350));
+    assert!(business_case::get(&mut tx, "old").await.unwrap().is_some());
+    let again = business_case::insert(&mut tx, "old", &spec, NOW).await.unwrap_err();
+    assert!(matches!(again, StoreError::Conflict), "{again}");
+}
+
+pub async fn endpoints_keep_their_cursor(store: &Store) {
+    seed_endpoint(store, "e").await;
+    let mut tx = store.begin().await.unwrap();
+    let before = endpoint::cursor(&mut tx, "e").await.unwrap().unwrap();
+    assert_eq!(before, SettleCursor::default());
+    let intent = SettleIntent { run: 1, until: Micros(5), segment: 2 };
+    endpoint::intend(&mut tx, "e", &intent).await.unwrap();
+    assert_eq!(endpoint::intent(&mut tx, "e").await.unwrap(), Some(intent));
+    let after = SettleCursor { settled_until: Micros(5), run: 1, outcome_segment: 2, cost_until: Micros(4), ..before };
+    assert!(endpoint::advance_cursor(&mut tx, "e", &before, &after).await.unwrap());
+    assert!(!endpoint::advance_cursor(&mut tx, "e", &before, &after).await.unwrap(), "only from where it was");
+    endpoint::raise_watermark(&mut tx, "e", Micros(9)).await.unwrap();
+    endpoint::raise_watermark(&mut tx, "e", Micros(7)).await.unwrap();
+    let cursor = endpoint::cursor(&mut tx, "e").await.unwrap().unwrap();
+    assert_eq!(cursor, SettleCursor { watermark: Micros(9), ..after });
+    let spec = endpoint::get(&mut tx, "e").await.unwrap().unwrap();
+    endpoint::upsert(&mut tx, "e", &spec, NOW).await.unwrap();
+    assert_eq!(endpoint::cursor(&mut tx, "e").await.unwrap().unwrap(), cursor, "applying again keeps the cursor");
+    assert_eq!(endpoint::list(&mut tx).await.unwrap().len(), 1);
+    assert!(endpoint::get(&mut tx, "none").await.unwrap().is_none());
+}
+
+pub async fn evidence_and_approvals_come_back_as_written(store: &Store) {
+    seed_release(store).await;
+    let result = GateResult::gather(Gate::History, "fine".into(), vec![], json!({ "auc": 0.563, "n": 10059 }));
+    let mut tx = store.begin().await.unwrap();
+    evidence::insert(&mut tx, "00000000-0000-7000-8000-000000000001", "e.1", &result, NOW).await.unwrap();
+    let found = evidence::of_release(&mut tx, "e.1").await.unwrap();
+    assert_eq!(found[0].result, result);
+    assert_eq!(found[0].digest, found[0].result.digest(), "a round trip keeps the digest");
+    let yes = Approval { actor: "ada".into(), approved: true, comment: "ok".into(), at: NOW.at };
+    approval::insert(&mut tx, "e.1", &yes).await.unwrap();
+    assert_eq!(approval::of_release(&mut tx, "e.1").await.unwrap(), [yes.clone()]);
+    let twice = approval::insert(&mut tx, "e.1", &yes).await.unwrap_err();
+    assert!(matches!(twice, StoreError::Conflict), "{twice}");
+}
+
+pub async fn initiatives_are_replaced(store: &Store) {
+    seed_initiative(store, "b").await;
+    seed_initiative(store, "a").await;
+    let mut tx = store.begin().await.unwrap();
+    let mut spec = initiative::get(&mut tx, "a").await.unwrap().unwrap();
+    spec.title = "Other".into();
+    initiative::upsert(&mut tx, "a", &spec, NOW).await.unwrap();
+    let all = initiative::list(&mut tx).await.unwrap();
+    assert_eq!(all.iter().map(|(n, s)| (n.as_str(), s.title.as_str())).collect::<Vec<_>>(), [("a", "Other"), ("b", "T")]);
+}
+
+pub async fn meta_keeps_the_first_value(store: &Store) {
+    let mut tx = store.begin().await.unwrap();
+    meta::put_if_absent(&mut tx, "k", "first").await.unwrap();
+    meta::put_if_absent(&mut tx, "k", "second").await.unwrap();
+    assert_eq!(meta::get(&mut tx, "k").await.unwrap().as_deref(), Some("first"));
+    assert_eq!(meta::get(&mut tx, "none").await.unwrap(), None);
+}
+
+pub async fn models_runs_and_trainings(store: &Store) {
+    let a_run = Run {
+        id: "r1".into(),
+        experiment: "x".into(),
+        name: "m".into(),
+        status: "FINISHED".into(),
+        initiative: "i".into(),
+        dataset: "d@1".into(),
+        code_version: "1".into(),
+        author: "dana".into(),
+        started_at: NOW.at,
+        ended_at: Some(Micros(2_000_000)),
+        params: vec![("alpha".into(), "1".into())],
+        metrics: vec![("auc".into(), 0.1 + 0.2)],
+    };
+    let version = ModelVersion {
+        name: "m".into(),
+        version: 1,
+        run_id: "r1".into(),
+        signature: Signature { inputs: [Field::number("x")].into(), outputs: [].into() },
+        flavor: "f".into(),
+        sha256: "0".into(),
+        size_bytes: 1,
+        dataset: "d@1".into(),
+        trained_until: NOW.at,
+        score_edges: vec![0.1],
+        score_counts: vec![1, 2],
+        author: "dana".into(),
+        created_at: NOW.at,
+    };
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(model::next_version(&mut tx, "m").await.unwrap(), 1);
+    run::insert(&mut tx, &a_run).await.unwrap();
+    model::insert(&mut tx, &version).await.unwrap();
+    assert_eq!(model::next_version(&mut tx, "m").await.unwrap(), 2);
+    assert_eq!(run::get(&mut tx, "r1").await.unwrap(), Some(a_run.clone()));
+    assert_eq!(run::newest(&mut tx, 5).await.unwrap(), [a_run]);
+    assert_eq!(model::get(&mut tx, "m", 1).await.unwrap(), Some(version.clone()));
+    assert_eq!(model::newest(&mut tx, 5).await.unwrap(), [version]);
+    let doc = document(json!({ "kind": "Training", "name": "t", "spec": {
+        "experiment": "x", "initiative": "i", "dataset": "d@1", "from": "2020-01-01", "until": "2020-02-01",
+        "features": ["x"], "learner": { "gradient_boosting": { "budget": 0.5 } } } }));
+    let Document::Training { spec, .. } = doc else { unreachable!() };
+    training::upsert(&mut tx, "t", &spec, NOW).await.unwrap();
+    training::upsert(&mut tx, "t", &spec, NOW).await.unwrap();
+    assert_eq!(training::get(&mut tx, "t").await.unwrap(), Some(spec));
+    assert_eq!(training::names(&mut tx).await.unwrap(), ["t"]);
+}
+
+pub async fn policies_and_datasets_are_versioned(store: &Store) {
+    let doc = document(json!({ "kind": "Dataset", "name": "d", "version": 1, "spec": {
+        "description": "", "licence": "", "file": "f", "sha256": "", "positive": "yes", "contract": {} } }));
+    let Document::Dataset { spec, .. } = doc else { unreachable!() };
+    let report = ContractReport { rows: 7, violations: vec![] };
+    let mut tx = store.begin().await.unwrap();
+    dataset::insert(&mut tx, ("d", 1), &spec, &report, NOW).await.unwrap();
+    assert_eq!(dataset::get(&mut tx, "d", 1).await.unwrap(), Some((spec, report)));
+    assert!(dataset::get(&mut tx, "d", 2).await.unwrap().is_none());
+    let doc = document(json!({ "kind": "Policy", "name": "p", "version": 3, "spec": {
+        "description": "", "approvals": { "count": 1 },
+        "history": { "months": 1, "min_auc": 0.5, "min_observed_over_expected": 0.5,
+            "max_observed_over_expected": 2.0, "min_value_against_holdout": 0, "min_value_against_idle": 0,
+            "min_months_ahead": 1, "resamples": 10, "level": 0.9, "seed": 1 },
+        "shadow": { "min_predictions": 1, "max_p99_latency_ms": 1.0, "max_error_share": 0.1, "max_drift_psi": 0.1 },
+        "rollout": { "alpha": 0.05, "tuned_for_units": 10.0, "max_error_share": 0.1, "max_p99_latency_ms": 1.0,
+            "steps": [{ "percent": 10, "min_matured": 1, "advance_when": "proven" }] } } }));
+    let Document::Policy { spec, .. } = doc else { unreachable!() };
+    policy::insert(&mut tx, ("p", 3), &spec, NOW).await.unwrap();
+    assert_eq!(policy::get(&mut tx, "p", 3).await.unwrap(), Some(spec));
+    assert!(policy::get(&mut tx, "p", 1).await.unwrap().is_none());
+}
+
+pub async fn releases_change_only_from_where_they_were(store: &Store) {
+    seed_release(store).await;
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(release::next_number(&mut tx, "e").await.unwrap(), 2);
+    let mut after = a_release(1);
+    after.stage = Stage::Rollout;
+    after.step = 1;
+    after.step_since = Some(Micros(3));
+    after.reason = Some("because".into());
+    assert!(release::change(&mut tx, &after, Stage::Gated, 0).await.unwrap());
+    assert!(!release::change(&mut tx, &after, Stage::Gated, 0).await.unwrap());
+    assert_eq!(release::get(&mut tx, "e.1").await.unwrap(), Some(after.clone()));
+    assert_eq!(release::list(&mut tx, Some("e")).await.unwrap(), [after.clone()]);
+    assert_eq!(release::list(&mut tx, None).await.unwrap(), [after]);
+    assert!(release::list(&mut tx, Some("other")).await.unwrap().is_empty());
+    tx.commit().await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    let mut orphan = a_release(2);
+    orphan.endpoint = "nowhere".into();
+    let refused = release::insert(&mut tx, &orphan, 2).await.unwrap_err();
+    assert!(matches!(refused, StoreError::MissingReference), "{refused}");
+}
+
+pub async fn routes_are_appended(store: &Store) {
+    seed_endpoint(store, "e").await;
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(route::current(&mut tx, "e").await.unwrap(), Routes::default());
+    for version in 1..=2 {
+        let routes = Routes { version, champion_percent: 10 * version as u8, ..Routes::default() };
+        route::insert(&mut tx, "e", &routes, "why", NOW).await.unwrap();
+    }
+    assert_eq!(route::current(&mut tx, "e").await.unwrap().champion_percent, 20);
+    let history = route::history(&mut tx, "e").await.unwrap();
+    assert_eq!(history.iter().map(|h| h.routes.version).collect::<Vec<_>>(), [2, 1]);
+    let twice = route::insert(&mut tx, "e", &Routes { version: 2, ..Routes::default() }, "why", NOW).await.unwrap_err();
+    assert!(matches!(twice, StoreError::Conflict), "{twice}");
+}
+
+pub async fn statistics_add_up_and_postings_are_summed(store: &Store) {
+    seed_endpoint(store, "e").await;
+    let day = DayStatistics {
+        day: 14_368,
+        units: 3,
+        positives: 1,
+        gross_minor: -1_500,
+        randomised: 2,
+        earned_sum: 0.1,
+        earned_sum_squares: 0.2,
+        errors: 1,
+    };
+    let row = StatisticRow {
+        release: "e.1".into(),
+        variant: Variant::Champion,
+        champion_percent: 10,
+        statistics: day.clone(),
+    };
+    let mut tx = store.begin().await.unwrap();
+    ledger::add_statistics(&mut tx, "e", &row).await.unwrap();
+    ledger::add_statistics(&mut tx, "e", &row).await.unwrap();
+    let mut other = row.clone();
+    other.champion_percent = 50;
+    ledger::add_statistics(&mut tx, "e", &other).await.unwrap();
+    let mut doubled = day.clone();
+    doubled.add(&day);
+    let rows = ledger::statistics(&mut tx, "e", Some("e.1")).await.unwrap();
+    assert_eq!(rows.len(), 2, "the steps of a rollout are told apart");
+    assert_eq!(rows[0].statistics, doubled);
+    assert!(ledger::statistics(&mut tx, "e", Some("e.2")).await.unwrap().is_empty());
+    let posting = |kind, variant, amount_minor| Posting {
+        endpoint: "e".into(),
+        release: None,
+        variant,
+        day: 14_368,
+        kind,
+        amount_minor,
+        grade: Grade::A,
+        settle_run: 1,
+    };
+    let lines = [
+        posting(PostingKind::Gross, Some(Variant::Champion), 5),
+        posting(PostingKind::Gross, Some(Variant::Champion), -2),
+        posting(PostingKind::Cost, None, -7),
+    ];
+    for (index, line) in lines.iter().enumerate() {
+        ledger::post(&mut tx, &format!("p{index}"), line, Currency::EUR, NOW.at).await.unwrap();
+    }
+    let totals = ledger::totals(&mut tx, "e").await.unwrap();
+    assert_eq!(totals, [(PostingKind::Cost, None, -7), (PostingKind::Gross, Some(Variant::Champion), 3)]);
+}
+
+pub async fn tokens_are_revoked_once(store: &Store) {
+    let ada = Actor { name: "ada".into(), role: Role::Approver };
+    let mut tx = store.begin().await.unwrap();
+    token::insert(&mut tx, "t1", &ada, "hash", NOW).await.unwrap();
+    assert_eq!(token::valid(&mut tx).await.unwrap(), [("hash".to_owned(), ada)]);
+    assert!(token::revoke(&mut tx, "t1", NOW.at).await.unwrap());
+    assert!(!token::revoke(&mut tx, "t1", NOW.at).await.unwrap());
+    assert!(token::valid(&mut tx).await.unwrap().is_empty());
+    assert_eq!(token::list(&mut tx).await.unwrap()[0].revoked_at, Some(NOW.at));
+}

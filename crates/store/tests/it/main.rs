@@ -1,0 +1,65 @@
+//! The contract suite: every query runs on SQLite and on a real PostgreSQL.
+//!
+//! `script/test` starts a PostgreSQL and names it in GREENLIGHT_TEST_POSTGRES_URL. Without it the suite fails
+//! rather than passing on one database only.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod contract;
+
+use greenlight_store::Store;
+use sqlx::{Connection, Executor};
+
+/// A fresh SQLite database.
+async fn sqlite(folder: &tempfile::TempDir) -> Store {
+    let path = folder.path().join("contract.db");
+    Store::connect(&format!("sqlite:{}", path.display())).await.unwrap()
+}
+
+/// A fresh database on the PostgreSQL that the script started.
+async fn postgres() -> Store {
+    let server = std::env::var("GREENLIGHT_TEST_POSTGRES_URL")
+        .expect("GREENLIGHT_TEST_POSTGRES_URL names no PostgreSQL; run the tests with script/test, which starts one");
+    sqlx::any::install_default_drivers();
+    let name = format!("contract_{}", uuid::Uuid::now_v7().simple());
+    let mut admin = sqlx::AnyConnection::connect(&server).await.unwrap();
+    let create = format!("create database {name}");
+    admin.execute(sqlx::AssertSqlSafe(create)).await.unwrap();
+    admin.close().await.unwrap();
+    let (base, options) = server.split_once('?').map_or((server.as_str(), None), |(b, o)| (b, Some(o)));
+    let (host, _) = base.rsplit_once('/').expect("the URL ends with a database");
+    let url = options.map_or_else(|| format!("{host}/{name}"), |o| format!("{host}/{name}?{o}"));
+    Store::connect(&url).await.unwrap()
+}
+
+/// Runs one contract on both databases.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite_ {
+            $(#[tokio::test] async fn $name() {
+                let folder = tempfile::tempdir().unwrap();
+                crate::contract::$name(&crate::sqlite(&folder).await).await;
+            })+
+        }
+        mod postgres_ {
+            $(#[tokio::test] async fn $name() {
+                crate::contract::$name(&crate::postgres().await).await;
+            })+
+        }
+    };
+}
+
+on_both![
+    audit_is_newest_first_and_rolls_back_with_its_change,
+    business_cases_are_superseded_by_date,
+    endpoints_keep_their_cursor,
+    evidence_and_approvals_come_back_as_written,
+    initiatives_are_replaced,
+    meta_keeps_the_first_value,
+    models_runs_and_trainings,
+    policies_and_datasets_are_versioned,
+    releases_change_only_from_where_they_were,
+    routes_are_appended,
+    statistics_add_up_and_postings_are_summed,
+    tokens_are_revoked_once,
+];

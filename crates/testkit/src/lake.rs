@@ -1,0 +1,260 @@
+//! A lake in memory that keeps the contract of `greenlight_app::lake::Lake`.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use greenlight_app::lake::{
+    DatasetShape, JoinedBatch, JoinedRow, Lake, LakeError, LateBatch, LateRow, Settlement, ShadowRow, TrafficRow,
+};
+use greenlight_domain::frame::{Field, Frame};
+use greenlight_domain::prediction::{Outcome, Prediction, PredictionBatch, PredictionId, Variant};
+use greenlight_domain::time::Micros;
+
+#[derive(Default)]
+struct Tables {
+    features: Option<Frame>,
+    predictions: Vec<Prediction>,
+    sealed_predictions: usize,
+    outcomes: Vec<(i64, Outcome)>,
+    sealed_outcomes: usize,
+    segment: i64,
+    settlements: Vec<(i64, Settlement)>,
+}
+
+/// Events in memory.
+#[derive(Default)]
+pub struct MemoryLake {
+    tables: Mutex<HashMap<String, Tables>>,
+    /// The data set that `read_dataset` answers from, whatever file it is asked for.
+    dataset: Mutex<Option<(Frame, String)>>,
+    full: std::sync::atomic::AtomicBool,
+}
+
+impl MemoryLake {
+    /// Makes `frame` the data set; `time` is its column of event times.
+    pub fn set_dataset(&self, frame: Frame, time: &str) {
+        *self.dataset.lock().unwrap() = Some((frame, time.to_owned()));
+    }
+
+    /// From now on every append is refused as if the disk were full, until it is set back.
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// Everything that was logged for an endpoint.
+    pub fn predictions(&self, endpoint: &str) -> Vec<Prediction> {
+        self.with(endpoint, |t| t.predictions.clone())
+    }
+
+    fn with<T>(&self, endpoint: &str, work: impl FnOnce(&mut Tables) -> T) -> T {
+        work(self.tables.lock().unwrap().entry(endpoint.to_owned()).or_default())
+    }
+
+    fn check_room(&self) -> Result<(), LakeError> {
+        if self.full.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(LakeError::Unavailable("no space left on device".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+fn joined(tables: &Tables, index: usize, outcome: &str) -> JoinedRow {
+    let p = &tables.predictions[index];
+    let newest = tables.outcomes[..tables.sealed_outcomes]
+        .iter()
+        .rev()
+        .find(|(_, o)| o.prediction_id == p.id && o.name.as_ref() == outcome);
+    JoinedRow {
+        id: p.id,
+        at: p.at,
+        variant: p.variant,
+        champion_propensity: p.champion_propensity,
+        release: p.release.clone(),
+        probability: p.probability,
+        decision: Arc::clone(&p.decision),
+        champion_decision: p.champion_decision.clone(),
+        failed: p.error.is_some(),
+        outcome: newest.map(|(_, o)| o.value),
+    }
+}
+
+fn features(tables: &Tables, rows: &[usize]) -> Frame {
+    tables.features.as_ref().expect("open first").take(rows)
+}
+
+#[async_trait]
+impl Lake for MemoryLake {
+    async fn open(&self, endpoint: &str, features: Arc<[Field]>) -> Result<(), LakeError> {
+        self.with(endpoint, |t| {
+            t.features.get_or_insert_with(|| Frame::empty(features));
+        });
+        Ok(())
+    }
+
+    async fn append_predictions(&self, endpoint: &str, batch: PredictionBatch) -> Result<(), LakeError> {
+        self.check_room()?;
+        self.with(endpoint, |t| {
+            t.features.as_mut().expect("open first").append(&batch.features).unwrap();
+            t.predictions.extend(batch.predictions);
+        });
+        Ok(())
+    }
+
+    async fn append_outcomes(&self, endpoint: &str, outcomes: Vec<Outcome>) -> Result<(), LakeError> {
+        self.check_room()?;
+        self.with(endpoint, |t| {
+            let segment = t.segment + 1;
+            t.outcomes.extend(outcomes.into_iter().map(|o| (segment, o)));
+        });
+        Ok(())
+    }
+
+    async fn seal(&self, endpoint: &str) -> Result<i64, LakeError> {
+        Ok(self.with(endpoint, |t| {
+            if t.outcomes.len() > t.sealed_outcomes {
+                t.segment += 1;
+            }
+            t.sealed_outcomes = t.outcomes.len();
+            t.sealed_predictions = t.predictions.len();
+            t.segment
+        }))
+    }
+
+    async fn matured(
+        &self,
+        endpoint: &str,
+        outcome: &str,
+        from: Micros,
+        until: Micros,
+    ) -> Result<Vec<JoinedBatch>, LakeError> {
+        Ok(self.with(endpoint, |t| {
+            let mut rows: Vec<usize> = (0..t.sealed_predictions)
+                .filter(|i| t.predictions[*i].variant != Variant::Shadow)
+                .filter(|i| (from..until).contains(&t.predictions[*i].at))
+                .collect();
+            rows.sort_by_key(|i| (t.predictions[*i].at, t.predictions[*i].id));
+            let joined_rows = rows.iter().map(|i| joined(t, *i, outcome)).collect();
+            vec![JoinedBatch { features: features(t, &rows), rows: joined_rows }]
+        }))
+    }
+
+    async fn late(
+        &self,
+        endpoint: &str,
+        outcome: &str,
+        settled_until: Micros,
+        after_segment: i64,
+    ) -> Result<LateBatch, LakeError> {
+        Ok(self.with(endpoint, |t| {
+            let touched = |i: &usize| {
+                let p = &t.predictions[*i];
+                p.variant != Variant::Shadow
+                    && p.at < settled_until
+                    && t.outcomes[..t.sealed_outcomes]
+                        .iter()
+                        .any(|(segment, o)| *segment > after_segment && o.prediction_id == p.id)
+            };
+            let rows: Vec<usize> = (0..t.sealed_predictions).filter(touched).collect();
+            let late = rows.iter().filter_map(|i| {
+                let id = t.predictions[*i].id;
+                let settled = t.settlements.iter().rev().find(|(_, s)| s.id == id)?.1.clone();
+                Some(LateRow { row: joined(t, *i, outcome), settled })
+            });
+            LateBatch { rows: late.collect(), features: features(t, &rows) }
+        }))
+    }
+
+    async fn write_settlements(&self, endpoint: &str, run: i64, rows: &[Settlement]) -> Result<(), LakeError> {
+        self.check_room()?;
+        self.with(endpoint, |t| {
+            if !t.settlements.iter().any(|(r, _)| *r == run) {
+                t.settlements.extend(rows.iter().cloned().map(|s| (run, s)));
+            }
+        });
+        Ok(())
+    }
+
+    async fn settlements_of(&self, endpoint: &str, run: i64) -> Result<Option<Vec<Settlement>>, LakeError> {
+        let rows: Vec<Settlement> = self.with(endpoint, |t| {
+            t.settlements.iter().filter(|(r, _)| *r == run).map(|(_, s)| s.clone()).collect()
+        });
+        Ok((!rows.is_empty()).then_some(rows))
+    }
+
+    async fn shadow_rows(&self, endpoint: &str, release: &str) -> Result<Vec<ShadowRow>, LakeError> {
+        Ok(self.with(endpoint, |t| {
+            let sealed = &t.predictions[..t.sealed_predictions];
+            let mine = |p: &&Prediction| p.variant == Variant::Shadow && p.release.as_deref() == Some(release);
+            sealed
+                .iter()
+                .filter(mine)
+                .map(|p| ShadowRow {
+                    probability: p.probability,
+                    disagrees: sealed.iter().any(|live| Some(live.id) == p.mirrors && live.decision != p.decision),
+                    latency_us: p.latency_us,
+                    failed: p.error.is_some(),
+                })
+                .collect()
+        }))
+    }
+
+    async fn traffic(&self, endpoint: &str, release: Option<&str>) -> Result<Vec<TrafficRow>, LakeError> {
+        Ok(self.with(endpoint, |t| {
+            [Variant::Champion, Variant::Holdout]
+                .into_iter()
+                .filter_map(|variant| {
+                    let rows: Vec<&Prediction> = t.predictions[..t.sealed_predictions]
+                        .iter()
+                        .filter(|p| p.variant == variant && (release.is_none() || p.release.as_deref() == release))
+                        .collect();
+                    let newest = rows.iter().map(|p| p.at).max()?;
+                    let mut latencies: Vec<i64> = rows.iter().map(|p| p.latency_us).collect();
+                    latencies.sort_unstable();
+                    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize] as f64;
+                    Some(TrafficRow {
+                        variant,
+                        predictions: rows.len() as u64,
+                        errors: rows.iter().filter(|p| p.error.is_some()).count() as u64,
+                        p50_latency_us: at(0.5),
+                        p99_latency_us: at(0.99),
+                        newest,
+                    })
+                })
+                .collect()
+        }))
+    }
+
+    async fn prediction_ids(&self, endpoint: &str) -> Result<Vec<PredictionId>, LakeError> {
+        Ok(self.with(endpoint, |t| t.predictions.iter().map(|p| p.id).collect()))
+    }
+
+    async fn dataset_shape(&self, _file: &Path) -> Result<DatasetShape, LakeError> {
+        let dataset = self.dataset.lock().unwrap();
+        let (frame, _) = dataset.as_ref().ok_or_else(|| LakeError::Corrupt("no data set was set".to_owned()))?;
+        Ok(DatasetShape { rows: frame.rows() as u64, columns: frame.fields().to_vec() })
+    }
+
+    async fn read_dataset(
+        &self,
+        _file: &Path,
+        columns: &[String],
+        time: &str,
+        window: Option<(Micros, Micros)>,
+    ) -> Result<Frame, LakeError> {
+        let dataset = self.dataset.lock().unwrap();
+        let (frame, own_time) = dataset.as_ref().ok_or_else(|| LakeError::Corrupt("no data set was set".to_owned()))?;
+        assert_eq!(time, own_time);
+        let times = frame.numbers(time).unwrap();
+        let inside = |i: &usize| window.is_none_or(|(from, until)| (from..until).contains(&Micros(times[*i] as i64)));
+        let rows: Vec<usize> = (0..frame.rows()).filter(inside).collect();
+        let fields: Arc<[Field]> = columns
+            .iter()
+            .map(|name| frame.fields().iter().find(|f| f.name.as_ref() == name).cloned())
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| LakeError::Schema(format!("a column of {columns:?} is missing")))?
+            .into();
+        frame.take(&rows).select(&fields).map_err(|e| LakeError::Schema(e.to_string()))
+    }
+}
