@@ -34,7 +34,9 @@ impl IntoResponse for BodyRejection {
 /// What was wrong with a body, in our words.
 pub(crate) fn explain(rejection: &JsonRejection) -> String {
     match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => format!("the body is larger than {} MiB", crate::MAX_BODY / 1024 / 1024),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            format!("the body is larger than {} MiB", crate::MAX_BODY / 1024 / 1024)
+        }
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "send Content-Type: application/json".to_owned(),
         _ => rejection.body_text(),
     }

@@ -32,7 +32,10 @@ async fn server() -> Json<Value> {
     Json(json!({ "name": "greenlight", "version": env!("CARGO_PKG_VERSION"), "extensions": [] }))
 }
 
-async fn model_ready(State(state): State<ApiState>, Path(name): Path<String>) -> Result<Json<Value>, OipError> {
+async fn model_ready(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, OipError> {
     match state.app.live.get(&name) {
         Some(_) => Ok(Json(json!({ "name": name, "ready": true }))),
         None => Err(OipError::unknown(&name)),
@@ -56,8 +59,7 @@ fn describe(endpoint: &LiveEndpoint) -> Value {
         tensor(&field.name, if field.column_type == ColumnType::Number { "FP64" } else { "BYTES" })
     });
     let inputs: Vec<Value> = own.map(|name| tensor(name, "BYTES")).chain(features).collect();
-    let outputs: Vec<Value> =
-        infer::OUTPUTS.iter().map(|(name, datatype)| tensor(name, datatype)).collect();
+    let outputs: Vec<Value> = infer::OUTPUTS.iter().map(|(name, datatype)| tensor(name, datatype)).collect();
     json!({
         "name": endpoint.name, "versions": [endpoint.routes.version.to_string()], "platform": "greenlight",
         "inputs": inputs, "outputs": outputs,

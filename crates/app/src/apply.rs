@@ -39,7 +39,10 @@ pub async fn apply(app: &App, actor: &Actor, documents: &[Document]) -> Result<V
         let change = planned(&mut transaction, document).await?;
         if change.action == PlannedAction::Refused {
             let reason = change.reason.unwrap_or_default();
-            return Err(AppError::Conflict(format!("{} {}: {reason}; nothing was applied", change.kind, change.name)));
+            return Err(AppError::Conflict(format!(
+                "{} {}: {reason}; nothing was applied",
+                change.kind, change.name
+            )));
         }
         if change.action != PlannedAction::Unchanged {
             write(app, &mut transaction, actor, document, &reports).await?;
@@ -59,7 +62,10 @@ pub async fn apply(app: &App, actor: &Actor, documents: &[Document]) -> Result<V
 
 fn check(documents: &[Document]) -> Result<Vec<&Document>, AppError> {
     if documents.is_empty() || documents.len() > MAX_DOCUMENTS {
-        return Err(AppError::Invalid(format!("send 1 to {MAX_DOCUMENTS} documents, not {}", documents.len())));
+        return Err(AppError::Invalid(format!(
+            "send 1 to {MAX_DOCUMENTS} documents, not {}",
+            documents.len()
+        )));
     }
     let mut seen = BTreeMap::new();
     for document in documents {
@@ -86,7 +92,8 @@ async fn planned(connection: &mut Connection, document: &Document) -> Result<Cha
     };
     let reason = (action == PlannedAction::Refused).then(|| match document {
         Document::BusinessCase { .. } => {
-            "a business case is never edited; give the new one another name and it supersedes this one".to_owned()
+            "a business case is never edited; give the new one another name and it supersedes this one"
+                .to_owned()
         }
         _ => "a published version never changes; raise its version".to_owned(),
     });
@@ -98,8 +105,12 @@ async fn stored_spec(connection: &mut Connection, document: &Document) -> Result
         spec.and_then(|s| serde_json::to_value(s).ok())
     }
     Ok(match document {
-        Document::Initiative { name, .. } => json_of(greenlight_store::initiative::get(connection, name).await?),
-        Document::BusinessCase { name, .. } => json_of(greenlight_store::business_case::get(connection, name).await?),
+        Document::Initiative { name, .. } => {
+            json_of(greenlight_store::initiative::get(connection, name).await?)
+        }
+        Document::BusinessCase { name, .. } => {
+            json_of(greenlight_store::business_case::get(connection, name).await?)
+        }
         Document::Dataset { name, version, .. } => {
             json_of(greenlight_store::dataset::get(connection, name, *version).await?.map(|d| d.0))
         }
@@ -146,7 +157,10 @@ async fn write(
 }
 
 /// Reads every new data set once and checks its contract, before the transaction begins.
-async fn check_data(app: &App, documents: &[&Document]) -> Result<BTreeMap<String, ContractReport>, AppError> {
+async fn check_data(
+    app: &App,
+    documents: &[&Document],
+) -> Result<BTreeMap<String, ContractReport>, AppError> {
     let mut reports = BTreeMap::new();
     for document in documents {
         let Document::Dataset { name, version, spec } = document else {
@@ -162,7 +176,9 @@ async fn check_data(app: &App, documents: &[&Document]) -> Result<BTreeMap<Strin
         if !report.passed() {
             let reference = document.reference();
             let violations = report.violations.join("; ");
-            return Err(AppError::Invalid(format!("Dataset {reference} does not meet its contract: {violations}")));
+            return Err(AppError::Invalid(format!(
+                "Dataset {reference} does not meet its contract: {violations}"
+            )));
         }
         reports.insert(document.reference(), report);
     }
@@ -237,7 +253,9 @@ async fn check_references(connection: &mut Connection, document: &Document) -> R
                 match dataset.contract.get(feature) {
                     Some(c) if c.role == ColumnRole::Feature => {}
                     Some(_) => {
-                        return Err(AppError::Invalid(format!("Training {name}: '{feature}' is not a feature")));
+                        return Err(AppError::Invalid(format!(
+                            "Training {name}: '{feature}' is not a feature"
+                        )));
                     }
                     None => return Err(missing("column", feature, name)),
                 }

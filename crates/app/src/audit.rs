@@ -21,7 +21,8 @@ impl App {
         detail: Value,
     ) -> Result<(), AppError> {
         let id = new_id();
-        greenlight_store::audit::append(connection, &id, self.clock.now(), actor, (action, subject, &detail)).await?;
+        greenlight_store::audit::append(connection, &id, self.clock.now(), actor, (action, subject, &detail))
+            .await?;
         Ok(())
     }
 

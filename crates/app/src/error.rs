@@ -114,7 +114,9 @@ impl From<DomainError> for AppError {
 impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Conflict => Self::Conflict("somebody else made the same change first; look again".to_owned()),
+            StoreError::Conflict => {
+                Self::Conflict("somebody else made the same change first; look again".to_owned())
+            }
             StoreError::MissingReference => {
                 Self::Invalid("it refers to something that does not exist; apply that first".to_owned())
             }

@@ -12,7 +12,7 @@ use greenlight_domain::initiative::InitiativeSpec;
 use greenlight_domain::model::ModelVersion;
 use greenlight_domain::policy::PolicySpec;
 use greenlight_domain::time::Micros;
-use greenlight_domain::value_model::{Valued, ValueModel};
+use greenlight_domain::value_model::{ValueModel, Valued};
 use jiff::ToSpan;
 
 use crate::live::{blocking, load};

@@ -43,14 +43,19 @@ pub async fn portfolio(app: &App, actor: &Actor) -> Result<Vec<InitiativeView>, 
 pub async fn view(app: &App, actor: &Actor, name: &str) -> Result<InitiativeView, AppError> {
     allow(actor, Action::Read)?;
     let mut connection = app.store.read().await?;
-    let spec = greenlight_store::initiative::get(&mut connection, name)
-        .await?
-        .ok_or_else(|| AppError::not_found("initiative", name, "list them with 'greenlight initiative list'"))?;
+    let spec = greenlight_store::initiative::get(&mut connection, name).await?.ok_or_else(|| {
+        AppError::not_found("initiative", name, "list them with 'greenlight initiative list'")
+    })?;
     drop(connection);
     fill(app, actor, name.to_owned(), spec).await
 }
 
-async fn fill(app: &App, actor: &Actor, name: String, spec: InitiativeSpec) -> Result<InitiativeView, AppError> {
+async fn fill(
+    app: &App,
+    actor: &Actor,
+    name: String,
+    spec: InitiativeSpec,
+) -> Result<InitiativeView, AppError> {
     let mut connection = app.store.read().await?;
     let business_case = greenlight_store::business_case::newest(&mut connection, &name).await?;
     let endpoints = greenlight_store::endpoint::list(&mut connection).await?;

@@ -197,7 +197,8 @@ pub trait Lake: Send + Sync + 'static {
     ) -> Result<LateBatch, LakeError>;
 
     /// Writes the settlements of `run` exactly once: when that run was written before, nothing is written.
-    async fn write_settlements(&self, endpoint: &str, run: i64, rows: &[Settlement]) -> Result<(), LakeError>;
+    async fn write_settlements(&self, endpoint: &str, run: i64, rows: &[Settlement])
+    -> Result<(), LakeError>;
 
     /// The settlements that `run` wrote, or `None` when it wrote none (so a crashed settle can go on).
     async fn settlements_of(&self, endpoint: &str, run: i64) -> Result<Option<Vec<Settlement>>, LakeError>;

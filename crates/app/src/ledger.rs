@@ -122,7 +122,6 @@ pub async fn of_endpoint(app: &App, actor: &Actor, endpoint: &str) -> Result<Led
     })
 }
 
-
 fn by_variant(rows: &[StatisticRow], currency: Currency) -> Vec<VariantValue> {
     [Variant::Champion, Variant::Holdout]
         .into_iter()
@@ -149,7 +148,9 @@ fn forecast(
     let mut days: BTreeMap<i32, DayStatistics> = BTreeMap::new();
     for row in rows {
         let day = row.statistics.day;
-        days.entry(day).or_insert_with(|| DayStatistics { day, ..DayStatistics::default() }).add(&row.statistics);
+        days.entry(day)
+            .or_insert_with(|| DayStatistics { day, ..DayStatistics::default() })
+            .add(&row.statistics);
     }
     let days: Vec<DayStatistics> = days.into_values().collect();
     Ok(forecast_against_actual(case, &days, policy.alpha, policy.tuned_for_units)?)

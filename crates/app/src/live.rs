@@ -144,6 +144,10 @@ pub(crate) async fn load(app: &App, name: &str, version: i64) -> Result<Arc<dyn 
 }
 
 /// Runs work that blocks off the async threads.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, AppError> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| AppError::Internal(format!("a background task failed: {e}")))
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, AppError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| AppError::Internal(format!("a background task failed: {e}")))
 }

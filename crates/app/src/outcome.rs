@@ -40,10 +40,9 @@ pub async fn record(
     posted: Vec<PostedOutcome>,
 ) -> Result<Recorded, AppError> {
     allow(actor, Action::Record)?;
-    let live = app
-        .live
-        .get(endpoint)
-        .ok_or_else(|| AppError::not_found("endpoint", endpoint, "list them with 'greenlight endpoint list'"))?;
+    let live = app.live.get(endpoint).ok_or_else(|| {
+        AppError::not_found("endpoint", endpoint, "list them with 'greenlight endpoint list'")
+    })?;
     if posted.is_empty() || posted.len() > MAX_OUTCOMES {
         return Err(AppError::Invalid(format!("outcomes: send 1 to {MAX_OUTCOMES}, not {}", posted.len())));
     }
@@ -80,7 +79,13 @@ async fn initiative_outcome(app: &App, initiative: &str) -> Result<String, AppEr
         .ok_or_else(|| AppError::not_found("initiative", initiative, ""))
 }
 
-fn check(app: &App, endpoint: &str, name: &str, post: &PostedOutcome, latest: Micros) -> Result<Outcome, String> {
+fn check(
+    app: &App,
+    endpoint: &str,
+    name: &str,
+    post: &PostedOutcome,
+    latest: Micros,
+) -> Result<Outcome, String> {
     let id: PredictionId = post.prediction_id.parse().map_err(|e| format!("{e}"))?;
     if !id.is_genuine(&app.id_key, endpoint) {
         return Err(format!("prediction_id: '{id}' was not issued by endpoint '{endpoint}'"));

@@ -90,13 +90,14 @@ pub async fn submit(app: &App, actor: &Actor, request: SubmitRelease) -> Result<
 
 async fn gather(app: &App, request: &SubmitRelease) -> Result<Judged, AppError> {
     let mut connection = app.store.read().await?;
-    let endpoint = greenlight_store::endpoint::get(&mut connection, &request.endpoint)
-        .await?
-        .ok_or_else(|| AppError::not_found("endpoint", &request.endpoint, "list them with 'greenlight endpoint list'"))?;
+    let endpoint =
+        greenlight_store::endpoint::get(&mut connection, &request.endpoint).await?.ok_or_else(|| {
+            AppError::not_found("endpoint", &request.endpoint, "list them with 'greenlight endpoint list'")
+        })?;
     let (name, version) = split_version(&request.model)?;
-    let model = greenlight_store::model::get(&mut connection, name, version)
-        .await?
-        .ok_or_else(|| AppError::not_found("model version", &request.model, "list them with 'greenlight model list'"))?;
+    let model = greenlight_store::model::get(&mut connection, name, version).await?.ok_or_else(|| {
+        AppError::not_found("model version", &request.model, "list them with 'greenlight model list'")
+    })?;
     let initiative = greenlight_store::initiative::get(&mut connection, &endpoint.initiative)
         .await?
         .ok_or_else(|| AppError::not_found("initiative", &endpoint.initiative, ""))?;
@@ -172,9 +173,13 @@ pub(crate) async fn change_in(
     action: &str,
 ) -> Result<(), AppError> {
     if !greenlight_store::release::change(transaction, after, before.stage, before.step).await? {
-        return Err(AppError::Conflict(format!("release {} was changed meanwhile; look at it again", after.id)));
+        return Err(AppError::Conflict(format!(
+            "release {} was changed meanwhile; look at it again",
+            after.id
+        )));
     }
-    let detail = json!({ "from": before.stage, "to": after.stage, "step": after.step, "reason": after.reason });
+    let detail =
+        json!({ "from": before.stage, "to": after.stage, "step": after.step, "reason": after.reason });
     app.audit(transaction, actor, action, &after.id, detail).await
 }
 
@@ -209,7 +214,10 @@ pub async fn start_shadow(app: &App, actor: &Actor, id: &str) -> Result<ReleaseV
     after.stage = before.stage.step_to(Stage::Shadow, id)?;
     let mut routes = routes_of(app, &before.endpoint).await?;
     if let Some(other) = &routes.shadow {
-        return Err(AppError::Conflict(format!("release {} is in shadow there already; judge it first", other.release)));
+        return Err(AppError::Conflict(format!(
+            "release {} is in shadow there already; judge it first",
+            other.release
+        )));
     }
     // Load before anything changes: a model that cannot be loaded must not get as far as traffic.
     live::load(app, &before.model, before.model_version).await?;
@@ -228,7 +236,8 @@ pub async fn judge_shadow(app: &App, actor: &Actor, id: &str) -> Result<ReleaseV
     let (policy, model) = {
         let mut connection = app.store.read().await?;
         let policy = policy_of(&mut connection, &before.policy).await?;
-        let model = greenlight_store::model::get(&mut connection, &before.model, before.model_version).await?;
+        let model =
+            greenlight_store::model::get(&mut connection, &before.model, before.model_version).await?;
         (policy, model.ok_or_else(|| AppError::not_found("model version", &before.model, ""))?)
     };
     app.lake.seal(&before.endpoint).await?;

@@ -2,16 +2,18 @@
 //! sequence.
 
 use greenlight_domain::ledger::earned_total;
+use greenlight_domain::prediction::Variant;
 use greenlight_domain::release::{Release, Stage};
 use greenlight_domain::role::{Action, Actor};
 use greenlight_domain::rollout::{RolloutFigures, Verdict, judge};
-use greenlight_domain::prediction::Variant;
 use greenlight_stats::moments::Moments;
 use greenlight_store::StoreError;
 use greenlight_store::ledger::StatisticRow;
 use serde::Serialize;
 
-use crate::release::{ReleaseView, change, change_in, find, policy_of, routed, routes_of, view, write_routes};
+use crate::release::{
+    ReleaseView, change, change_in, find, policy_of, routed, routes_of, view, write_routes,
+};
 use crate::{App, AppError, allow, live};
 
 /// What a look found and did.
@@ -85,8 +87,11 @@ async fn figures(
     policy: &greenlight_domain::policy::RolloutPolicy,
 ) -> Result<RolloutFigures, AppError> {
     let moments = moments_of(rows);
-    let matured_at_step =
-        rows.iter().filter(|r| r.champion_percent == percent).map(|r| r.statistics.randomised.max(0) as u64).sum();
+    let matured_at_step = rows
+        .iter()
+        .filter(|r| r.champion_percent == percent)
+        .map(|r| r.statistics.randomised.max(0) as u64)
+        .sum();
     let traffic = app.lake.traffic(&release.endpoint, Some(&release.id)).await?;
     let champion = traffic.iter().find(|t| t.variant == Variant::Champion);
     Ok(RolloutFigures {
@@ -158,7 +163,13 @@ pub async fn roll_back(app: &App, actor: &Actor, id: &str, reason: &str) -> Resu
     view(app, actor, id).await
 }
 
-async fn take_back(app: &App, actor: &Actor, before: &Release, reason: &str, action: &str) -> Result<(), AppError> {
+async fn take_back(
+    app: &App,
+    actor: &Actor,
+    before: &Release,
+    reason: &str,
+    action: &str,
+) -> Result<(), AppError> {
     let mut after = before.clone();
     after.stage = before.stage.step_to(Stage::RolledBack, &before.id)?;
     after.reason = Some(reason.to_owned());

@@ -52,7 +52,8 @@ pub trait Model: Send + Sync + 'static {
 /// Trains and loads models.
 pub trait ModelRuntime: Send + Sync + 'static {
     /// Trains on `rows` (the features, in order) against `outcomes`. Blocks; call it off the async threads.
-    fn train(&self, learner: &Learner, rows: &Frame, outcomes: &[bool]) -> Result<TrainedModel, RuntimeError>;
+    fn train(&self, learner: &Learner, rows: &Frame, outcomes: &[bool])
+    -> Result<TrainedModel, RuntimeError>;
 
     /// Loads an artifact and checks it. Blocks.
     fn load(&self, artifact: &[u8]) -> Result<Arc<dyn Model>, RuntimeError>;

@@ -41,10 +41,9 @@ pub struct Settled {
 /// Settles an endpoint as far as its outcomes have matured.
 pub async fn settle(app: &App, actor: &Actor, endpoint: &str) -> Result<Settled, AppError> {
     allow(actor, Action::Record)?;
-    let live = app
-        .live
-        .get(endpoint)
-        .ok_or_else(|| AppError::not_found("endpoint", endpoint, "list them with 'greenlight endpoint list'"))?;
+    let live = app.live.get(endpoint).ok_or_else(|| {
+        AppError::not_found("endpoint", endpoint, "list them with 'greenlight endpoint list'")
+    })?;
     let lock = app.settle_lock(endpoint).await;
     let _one_at_a_time = lock.lock().await;
     let (before, intent, initiative) = match set_out(app, &live, endpoint).await? {
@@ -77,16 +76,13 @@ enum Task {
 }
 
 /// Reads how far the endpoint is settled and records what this run will do, unless a run was cut off.
-async fn set_out(
-    app: &App,
-    live: &LiveEndpoint,
-    endpoint: &str,
-) -> Result<Task, AppError> {
+async fn set_out(app: &App, live: &LiveEndpoint, endpoint: &str) -> Result<Task, AppError> {
     let missing = || AppError::not_found("endpoint", endpoint, "");
     let sealed = app.lake.seal(endpoint).await?;
     let mut transaction = app.store.begin().await?;
     let cursor = greenlight_store::endpoint::cursor(&mut transaction, endpoint).await?.ok_or_else(missing)?;
-    let pending = greenlight_store::endpoint::intent(&mut transaction, endpoint).await?.ok_or_else(missing)?;
+    let pending =
+        greenlight_store::endpoint::intent(&mut transaction, endpoint).await?.ok_or_else(missing)?;
     let initiative = greenlight_store::initiative::get(&mut transaction, &live.spec.initiative)
         .await?
         .ok_or_else(|| AppError::not_found("initiative", &live.spec.initiative, ""))?;
@@ -125,8 +121,11 @@ async fn value_all(
         let late = app.lake.late(&live.name, outcome, before.settled_until, before.outcome_segment).await?;
         for (index, late_row) in late.rows.iter().enumerate() {
             let old = &late_row.settled;
-            let reversed =
-                Reversed { value_minor: old.value_minor, earned_minor: old.earned_minor, positive: old.positive };
+            let reversed = Reversed {
+                value_minor: old.value_minor,
+                earned_minor: old.earned_minor,
+                positive: old.positive,
+            };
             let new = value_row(live, &late.features, index, &late_row.row, Some(reversed))?;
             if new.value_minor != old.value_minor || new.positive != old.positive {
                 settlements.push(new);
@@ -174,8 +173,13 @@ fn value_of(
     row: &JoinedRow,
     outcome: f64,
 ) -> Result<i64, AppError> {
-    let valued =
-        Valued { frame: features, row: index, probability: row.probability, decision: &row.decision, outcome };
+    let valued = Valued {
+        frame: features,
+        row: index,
+        probability: row.probability,
+        decision: &row.decision,
+        outcome,
+    };
     Ok(value.value_minor(valued)?)
 }
 
@@ -185,7 +189,8 @@ fn summarise(settlements: &[Settlement]) -> Vec<StatisticRow> {
     for settled in settlements {
         let release = settled.release.as_deref().unwrap_or("").to_owned();
         let key = (release, settled.variant, settled.champion_percent, settled.day);
-        let day = rows.entry(key).or_insert_with(|| DayStatistics { day: settled.day, ..DayStatistics::default() });
+        let day =
+            rows.entry(key).or_insert_with(|| DayStatistics { day: settled.day, ..DayStatistics::default() });
         let old = settled.reverses;
         let is_new = i64::from(old.is_none());
         day.units += is_new;
@@ -223,7 +228,8 @@ async fn book(
         (Micros(0), Some(day)) => Micros::from_day(day),
         (since, _) => since,
     };
-    let cost_until = if cost_from == Micros(0) { Micros(0) } else { Micros::from_day(intent.until.day()).max(cost_from) };
+    let cost_until =
+        if cost_from == Micros(0) { Micros(0) } else { Micros::from_day(intent.until.day()).max(cost_from) };
     let after = SettleCursor {
         settled_until: intent.until.max(before.settled_until),
         run: intent.run,
@@ -249,14 +255,18 @@ async fn book(
     }
     let mut transaction = app.store.begin().await?;
     if !greenlight_store::endpoint::advance_cursor(&mut transaction, &live.name, before, &after).await? {
-        return Err(AppError::Conflict(format!("another instance settled {} meanwhile; nothing was booked", live.name)));
+        return Err(AppError::Conflict(format!(
+            "another instance settled {} meanwhile; nothing was booked",
+            live.name
+        )));
     }
     for row in &rows {
         greenlight_store::ledger::add_statistics(&mut transaction, &live.name, row).await?;
     }
     for posting in &postings {
         let now = app.clock.now();
-        greenlight_store::ledger::post(&mut transaction, &new_id(), posting, live.value.currency, now).await?;
+        greenlight_store::ledger::post(&mut transaction, &new_id(), posting, live.value.currency, now)
+            .await?;
     }
     let detail = json!({ "run": intent.run, "until": after.settled_until, "rows": settlements.len() });
     app.audit(&mut transaction, actor, "ledger.settle", &live.name, detail).await?;
@@ -284,11 +294,11 @@ fn postings_of(endpoint: &str, run: i64, rows: &[StatisticRow]) -> Vec<Posting> 
         grade: Grade::A,
         settle_run: run,
     };
-    let gross = gross
-        .iter()
-        .map(|((release, variant, day), minor)| posting(release, Some(*variant), *day, PostingKind::Gross, *minor));
-    let earned = earned
-        .iter()
-        .map(|((release, day), minor)| posting(release, None, *day, PostingKind::Incremental, minor.round() as i64));
+    let gross = gross.iter().map(|((release, variant, day), minor)| {
+        posting(release, Some(*variant), *day, PostingKind::Gross, *minor)
+    });
+    let earned = earned.iter().map(|((release, day), minor)| {
+        posting(release, None, *day, PostingKind::Incremental, minor.round() as i64)
+    });
     gross.chain(earned).filter(|p| p.amount_minor != 0).collect()
 }

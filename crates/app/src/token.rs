@@ -49,7 +49,9 @@ pub(crate) async fn id_key(store: &Store) -> Result<IdKey, AppError> {
     transaction.commit().await.map_err(greenlight_store::StoreError::from)?;
     kept.and_then(|text| u128::from_str_radix(&text, 16).ok())
         .map(|bits| IdKey(bits.to_be_bytes()))
-        .ok_or_else(|| AppError::Internal("the stored key of prediction ids is not 32 hexadecimal digits".to_owned()))
+        .ok_or_else(|| {
+            AppError::Internal("the stored key of prediction ids is not 32 hexadecimal digits".to_owned())
+        })
 }
 
 impl App {
@@ -74,7 +76,9 @@ impl App {
         allow(actor, Action::Tokens)?;
         let readable = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ' ');
         if name.trim().is_empty() || name.len() > MAX_ACTOR_NAME || !name.chars().all(readable) {
-            return Err(AppError::Invalid("name: give a person or program a name of letters, digits, - _ . @".to_owned()));
+            return Err(AppError::Invalid(
+                "name: give a person or program a name of letters, digits, - _ . @".to_owned(),
+            ));
         }
         if name == Self::system_actor().name {
             return Err(AppError::Invalid(format!("name: '{name}' is the platform itself; choose another")));
@@ -85,8 +89,10 @@ impl App {
         let owner = Actor { name: name.to_owned(), role };
         let mut transaction = self.store.begin().await?;
         let stamp: Stamp<'_> = self.stamp(actor);
-        greenlight_store::token::insert(&mut transaction, &issued.id, &owner, &hash(&issued.token), stamp).await?;
-        self.audit(&mut transaction, actor, "token.issue", &issued.id, json!({ "name": name, "role": role })).await?;
+        greenlight_store::token::insert(&mut transaction, &issued.id, &owner, &hash(&issued.token), stamp)
+            .await?;
+        self.audit(&mut transaction, actor, "token.issue", &issued.id, json!({ "name": name, "role": role }))
+            .await?;
         transaction.commit().await.map_err(greenlight_store::StoreError::from)?;
         self.refresh_tokens().await?;
         Ok(issued)

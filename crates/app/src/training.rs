@@ -54,7 +54,8 @@ pub async fn train(app: &App, actor: &Actor, name: &str) -> Result<Trained, AppE
     let positive = dataset.positive.clone();
     let fitted = blocking(move || {
         let happened = outcomes(&frame, &outcome, &positive)?;
-        let fields: Arc<[_]> = frame.fields().iter().filter(|f| f.name.as_ref() != outcome).cloned().collect();
+        let fields: Arc<[_]> =
+            frame.fields().iter().filter(|f| f.name.as_ref() != outcome).cloned().collect();
         let rows = frame.select(&fields)?;
         let trained = runtime.train(&learner, &rows, &happened)?;
         let scores = runtime.load(&trained.artifact)?.score(&rows)?;
@@ -167,7 +168,13 @@ pub async fn models(app: &App, actor: &Actor) -> Result<Vec<ModelVersion>, AppEr
 pub async fn model(app: &App, actor: &Actor, name: &str, version: i64) -> Result<Trained, AppError> {
     allow(actor, Action::Read)?;
     let mut connection = app.store.read().await?;
-    let missing = || AppError::not_found("model version", &format!("{name}@{version}"), "list them with 'greenlight model list'");
+    let missing = || {
+        AppError::not_found(
+            "model version",
+            &format!("{name}@{version}"),
+            "list them with 'greenlight model list'",
+        )
+    };
     let model = greenlight_store::model::get(&mut connection, name, version).await?.ok_or_else(missing)?;
     let run = greenlight_store::run::get(&mut connection, &model.run_id).await?.ok_or_else(missing)?;
     Ok(Trained { run, model })

@@ -50,7 +50,10 @@ impl BusinessCaseSpec {
             return Err(DomainError::invalid("horizon_days", "must be between 1 and 3650"));
         }
         if self.dated > self.starts {
-            return Err(DomainError::invalid("dated", "lies after the first day that the forecast speaks of"));
+            return Err(DomainError::invalid(
+                "dated",
+                "lies after the first day that the forecast speaks of",
+            ));
         }
         Ok(())
     }

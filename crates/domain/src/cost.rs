@@ -48,9 +48,14 @@ mod tests {
 
     #[test]
     fn a_week_of_a_monthly_line_and_some_predictions() {
-        let month = CostLine { name: "analyst".into(), per_month: Amount(120_000), per_thousand_predictions: Amount(0) };
+        let month = CostLine {
+            name: "analyst".into(),
+            per_month: Amount(120_000),
+            per_thousand_predictions: Amount(0),
+        };
         assert_eq!(accrue(std::slice::from_ref(&month), 7, 0), 27_598);
-        let serving = CostLine { name: "serving".into(), per_month: Amount(0), per_thousand_predictions: Amount(40) };
+        let serving =
+            CostLine { name: "serving".into(), per_month: Amount(0), per_thousand_predictions: Amount(40) };
         assert_eq!(accrue(&[serving], 7, 12_500), 500);
         assert_eq!(accrue(&[month], 0, 0), 0);
     }

@@ -46,7 +46,8 @@ pub fn check_name(field: &str, name: &str) -> Result<(), DomainError> {
         return Ok(());
     }
     let shown: String = name.chars().take(MAX_NAME).collect();
-    let problem = format!("'{shown}' must be 1 to {MAX_NAME} of a-z, 0-9, - and _, starting with a letter or digit");
+    let problem =
+        format!("'{shown}' must be 1 to {MAX_NAME} of a-z, 0-9, - and _, starting with a letter or digit");
     Err(DomainError::invalid(field, problem))
 }
 

@@ -119,7 +119,10 @@ impl Frame {
                 return Err(DomainError::invalid(field.name.as_ref(), problem));
             }
             if column.column_type() != field.column_type {
-                return Err(DomainError::invalid(field.name.as_ref(), "holds another type than its field says"));
+                return Err(DomainError::invalid(
+                    field.name.as_ref(),
+                    "holds another type than its field says",
+                ));
             }
         }
         Ok(Self { fields, columns, rows })
@@ -216,8 +219,7 @@ mod tests {
 
     fn two_rows() -> Frame {
         let fields: Arc<[Field]> = vec![Field::number("balance"), Field::text("job")].into();
-        let columns =
-            vec![Column::Number(vec![1.0, 2.0]), Column::Text(vec![Some("admin.".into()), None])];
+        let columns = vec![Column::Number(vec![1.0, 2.0]), Column::Text(vec![Some("admin.".into()), None])];
         Frame::new(fields, columns).unwrap()
     }
 

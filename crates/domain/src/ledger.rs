@@ -154,7 +154,11 @@ impl Figure {
 /// The interval of the total that a release earned, valid at every look.
 ///
 /// `moments` gathers the earned contributions of all randomised units since the rollout began.
-pub fn earned_total(moments: &Moments, alpha: f64, tuned_for_units: f64) -> Result<Option<Interval>, DomainError> {
+pub fn earned_total(
+    moments: &Moments,
+    alpha: f64,
+    tuned_for_units: f64,
+) -> Result<Option<Interval>, DomainError> {
     let sequence = AsymptoticSequence::tuned_for(tuned_for_units, alpha)
         .map_err(|e| DomainError::invalid("rollout", e.to_string()))?;
     Ok(sequence.sum(moments))
@@ -185,7 +189,11 @@ pub fn forecast_against_actual(
     let mut so_far = Moments::default();
     let mut points = Vec::with_capacity(days.len());
     for day in days {
-        let today = Moments { n: day.randomised.max(0) as u64, sum: day.earned_sum, sum_squares: day.earned_sum_squares };
+        let today = Moments {
+            n: day.randomised.max(0) as u64,
+            sum: day.earned_sum,
+            sum_squares: day.earned_sum_squares,
+        };
         so_far = so_far.merge(today);
         let interval = earned_total(&so_far, alpha, tuned_for_units)?;
         let at = Micros::from_day(day.day + 1);

@@ -78,7 +78,9 @@ impl Document {
     /// Name, with `@version` for what is published in versions.
     pub fn reference(&self) -> String {
         match self {
-            Self::Dataset { name, version, .. } | Self::Policy { name, version, .. } => format!("{name}@{version}"),
+            Self::Dataset { name, version, .. } | Self::Policy { name, version, .. } => {
+                format!("{name}@{version}")
+            }
             _ => self.name().to_owned(),
         }
     }

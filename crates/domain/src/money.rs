@@ -130,7 +130,12 @@ impl FromStr for Amount {
         let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (whole, cents) = digits.split_once('.').unwrap_or((digits, ""));
         let only_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-        if whole.is_empty() || whole.len() > 14 || cents.len() > 2 || !only_digits(whole) || !only_digits(cents) {
+        if whole.is_empty()
+            || whole.len() > 14
+            || cents.len() > 2
+            || !only_digits(whole)
+            || !only_digits(cents)
+        {
             return Err(wrong());
         }
         let whole: i64 = whole.parse().map_err(|_| wrong())?;

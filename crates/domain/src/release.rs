@@ -88,7 +88,9 @@ impl Stage {
             Self::Rollout => self == Self::Approved,
             Self::Live => self == Self::Rollout,
             Self::RolledBack => self.serves(),
-            Self::Rejected => matches!(self, Self::Gated | Self::Shadow | Self::AwaitingApproval | Self::Approved),
+            Self::Rejected => {
+                matches!(self, Self::Gated | Self::Shadow | Self::AwaitingApproval | Self::Approved)
+            }
             Self::Superseded => matches!(self, Self::Live),
         }
     }
@@ -175,15 +177,20 @@ pub fn approve(
         } else {
             release.stage.hint()
         };
-        let problem = format!("release {} is {} and not awaiting approval; {hint}", release.id, release.stage);
+        let problem =
+            format!("release {} is {} and not awaiting approval; {hint}", release.id, release.stage);
         return Err(DomainError::Stage(problem));
     }
     if release.author == decision.actor {
-        let problem = format!("{} submitted release {}; somebody else must decide", decision.actor, release.id);
+        let problem =
+            format!("{} submitted release {}; somebody else must decide", decision.actor, release.id);
         return Err(DomainError::Stage(problem));
     }
     if so_far.iter().any(|a| a.actor == decision.actor) {
-        let problem = format!("{} has decided about release {} already; a different person must", decision.actor, release.id);
+        let problem = format!(
+            "{} has decided about release {} already; a different person must",
+            decision.actor, release.id
+        );
         return Err(DomainError::Stage(problem));
     }
     if !decision.approved {
@@ -240,7 +247,9 @@ mod tests {
         assert!(approve(&open, &[], 2, &by("dana", true)).unwrap_err().to_string().contains("somebody else"));
         assert_eq!(approve(&open, &[], 2, &by("ada", true)), Ok(Stage::AwaitingApproval));
         let one = [by("ada", true)];
-        assert!(approve(&open, &one, 2, &by("ada", true)).unwrap_err().to_string().contains("different person"));
+        assert!(
+            approve(&open, &one, 2, &by("ada", true)).unwrap_err().to_string().contains("different person")
+        );
         assert_eq!(approve(&open, &one, 2, &by("bo", true)), Ok(Stage::Approved));
         assert_eq!(approve(&open, &one, 2, &by("bo", false)), Ok(Stage::Rejected));
         assert!(approve(&release(Stage::Gated), &[], 1, &by("ada", true)).is_err());

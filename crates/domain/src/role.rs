@@ -95,7 +95,8 @@ impl FromStr for Role {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL.into_iter().find(|r| r.as_str() == text).ok_or_else(|| {
-            let problem = format!("'{text}' is not a role; use viewer, scientist, approver, operator or admin");
+            let problem =
+                format!("'{text}' is not a role; use viewer, scientist, approver, operator or admin");
             DomainError::invalid("role", problem)
         })
     }

@@ -92,7 +92,10 @@ impl ValueModel {
     /// Checks `spec` against the features of an endpoint or data set.
     pub fn compile(spec: &ValueModelSpec, features: &Arc<[Field]>) -> Result<Self, DomainError> {
         if spec.decisions.len() < 2 {
-            return Err(DomainError::invalid("value.decisions", "needs at least two things that can be done"));
+            return Err(DomainError::invalid(
+                "value.decisions",
+                "needs at least two things that can be done",
+            ));
         }
         if spec.window_days > 3_650 {
             return Err(DomainError::invalid("value.window_days", "is longer than ten years"));

@@ -1,6 +1,7 @@
 //! The verbs. Every step of the demo is one; each takes `--json`.
 
 mod explain;
+mod lake;
 mod look;
 mod release;
 mod replay;
@@ -45,7 +46,8 @@ pub(crate) struct Server {
 impl Server {
     fn client(&self) -> Result<Client, Failure> {
         if self.token.is_empty() {
-            let hint = "set GREENLIGHT_TOKEN (the first start of 'greenlight serve' prints one) or pass --token";
+            let hint =
+                "set GREENLIGHT_TOKEN (the first start of 'greenlight serve' prints one) or pass --token";
             return Err(Failure::Input(hint.to_owned()));
         }
         Client::new(&self.url, &self.token)
@@ -103,6 +105,9 @@ enum Verb {
     Outcome(look::Outcome),
     /// The audit trail, newest first.
     Audit(look::Audit),
+    /// The event log of a data folder whose server is not running.
+    #[command(subcommand)]
+    Lake(lake::Lake),
     /// Replay recorded history as live traffic.
     Replay(replay::Replay),
     /// What an error code means and what to do.
@@ -116,7 +121,9 @@ enum Verb {
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let json = arguments.json;
     match arguments.verb {
-        Verb::Demo { manifests, data, listen, exit } => demo::run(Demo { manifests, data, listen, exit, json }).await,
+        Verb::Demo { manifests, data, listen, exit } => {
+            demo::run(Demo { manifests, data, listen, exit, json }).await
+        }
         Verb::Serve(verb) => verb.run(json).await,
         Verb::Plan(verb) => verb.plan(json).await,
         Verb::Apply(verb) => verb.apply(json).await,
@@ -130,6 +137,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Ledger(verb) => verb.run(json).await,
         Verb::Outcome(verb) => verb.run(json).await,
         Verb::Audit(verb) => verb.run(json).await,
+        Verb::Lake(verb) => verb.run(json).await,
         Verb::Replay(verb) => verb.run(json).await,
         Verb::Explain { code } => explain::explain(code.as_deref(), json),
     }

@@ -71,7 +71,9 @@ impl Client {
             return Ok(value);
         }
         let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-        let detail = text("detail").or_else(|| text("error")).unwrap_or_else(|| format!("the server answered {status}"));
+        let detail = text("detail")
+            .or_else(|| text("error"))
+            .unwrap_or_else(|| format!("the server answered {status}"));
         let code = text("code").unwrap_or_else(|| "GL0004".to_owned());
         Err(Failure::Server { status: status.as_u16(), code, detail })
     }

@@ -62,11 +62,18 @@ pub(crate) async fn run(demo: Demo) -> Result<(), Failure> {
     let ledger = people.viewer.get(&format!("/v1/endpoints/{ENDPOINT}/ledger")).await?;
     let release = people.viewer.get(&format!("/v1/releases/{survivor}")).await?;
     if demo.json {
-        println!("{}", json!({ "ledger": ledger, "release": release, "seconds": started.elapsed().as_secs_f64() }));
+        println!(
+            "{}",
+            json!({ "ledger": ledger, "release": release, "seconds": started.elapsed().as_secs_f64() })
+        );
     } else {
         println!("{}", report::ledger(&ledger, &release));
-        println!("One lap in {:.0} seconds: {} predictions, {} outcomes posted.\n", started.elapsed().as_secs_f64(),
-            replay.sent, replay.posted);
+        println!(
+            "One lap in {:.0} seconds: {} predictions, {} outcomes posted.\n",
+            started.elapsed().as_secs_f64(),
+            replay.sent,
+            replay.posted
+        );
     }
     serve_on(&demo, running, &people).await
 }
@@ -103,7 +110,12 @@ async fn apply(say: &Teller, people: &People, manifests: &manifest::Manifests) -
     manifest::upload(&people.scientist, manifests).await?;
     let body = json!({ "documents": manifests.documents });
     for change in list(&people.scientist.post("/v1/plan", &body).await?) {
-        say.line(&format!("will {:9} {} {}", text(&change, "action"), text(&change, "kind"), text(&change, "name")));
+        say.line(&format!(
+            "will {:9} {} {}",
+            text(&change, "action"),
+            text(&change, "kind"),
+            text(&change, "name")
+        ));
     }
     people.scientist.post("/v1/apply", &body).await?;
     say.line("applied in one transaction");
@@ -159,9 +171,15 @@ async fn open_replay(
     people: &People,
     manifests: &manifest::Manifests,
 ) -> Result<Replay, Failure> {
-    let (_, file) =
-        manifests.files.first().ok_or_else(|| Failure::Input("the manifests name no data file".to_owned()))?;
-    let live = running.app.live.get(ENDPOINT).ok_or_else(|| Failure::Input("the endpoint is not live".to_owned()))?;
+    let (_, file) = manifests
+        .files
+        .first()
+        .ok_or_else(|| Failure::Input("the manifests name no data file".to_owned()))?;
+    let live = running
+        .app
+        .live
+        .get(ENDPOINT)
+        .ok_or_else(|| Failure::Input("the endpoint is not live".to_owned()))?;
     let script = Script {
         endpoint: ENDPOINT.to_owned(),
         unit: live.spec.unit.clone(),
@@ -247,7 +265,11 @@ async fn roll_out(say: &Teller, people: &People, replay: &mut Replay, release: &
             }
         }
         bar.set_position(replay.sent as u64);
-        bar.set_message(if ended { format!("{}", today.date()) } else { format!("{} at {percent} %", today.date()) });
+        bar.set_message(if ended {
+            format!("{}", today.date())
+        } else {
+            format!("{} at {percent} %", today.date())
+        });
     }
     replay.finish().await?;
     people.operator.post(&settle, &json!({})).await?;
@@ -259,7 +281,9 @@ async fn serve_on(demo: &Demo, running: Running, people: &People) -> Result<(), 
     if !demo.exit {
         println!("Pages:  {}/", running.url);
         println!("Sign in with this token (viewer): {}", people.viewer_token);
-        println!("An approver, an operator and a scientist have theirs; issue more with 'greenlight token issue'.");
+        println!(
+            "An approver, an operator and a scientist have theirs; issue more with 'greenlight token issue'."
+        );
         println!("Serving until you press Ctrl-C.");
         tokio::signal::ctrl_c().await?;
     } else if !demo.json {

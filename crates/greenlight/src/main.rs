@@ -1,6 +1,10 @@
 //! The binary: verbs, configuration, wiring. Nothing else.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks through its standard streams")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line talks through its standard streams"
+)]
 
 mod cli;
 mod client;

@@ -79,7 +79,8 @@ fn yaml_files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn digest(path: &Path) -> Result<String, Failure> {
-    let mut file = std::fs::File::open(path).map_err(|e| Failure::Input(format!("{}: {e}", path.display())))?;
+    let mut file =
+        std::fs::File::open(path).map_err(|e| Failure::Input(format!("{}: {e}", path.display())))?;
     let mut hasher = Sha256::new();
     std::io::copy(&mut file, &mut hasher)?;
     Ok(hex(&hasher.finalize()))

@@ -77,7 +77,8 @@ impl Replay {
         let mut columns = script.features.clone();
         columns.push(script.truth.0.clone());
         columns.push(script.time.clone());
-        let frame = lake.read_dataset(file, &columns, &script.time, Some(window)).await.map_err(AppError::from)?;
+        let frame =
+            lake.read_dataset(file, &columns, &script.time, Some(window)).await.map_err(AppError::from)?;
         let truth = frame.texts(&script.truth.0).map_err(AppError::from)?;
         let happened = truth.iter().map(|t| t.as_deref() == Some(script.truth.1.as_str())).collect();
         let mut days: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
@@ -144,9 +145,7 @@ impl Replay {
     }
 
     fn request(&self, row: usize, at: Micros) -> Value {
-        let tensor = |name: &str, datatype: &str, value: Value| {
-            json!({ "name": name, "shape": [1], "datatype": datatype, "data": [value] })
-        };
+        let tensor = |name: &str, datatype: &str, value: Value| json!({ "name": name, "shape": [1], "datatype": datatype, "data": [value] });
         let mut inputs = vec![
             tensor(&self.script.unit, "BYTES", json!(format!("client-{row:05}"))),
             tensor(&self.script.event_time, "BYTES", json!(at)),
@@ -164,7 +163,10 @@ impl Replay {
     /// Something happens only where something was done: nobody subscribes on a call that was not made.
     fn await_outcome(&mut self, row: usize, at: Micros, answer: &Value) -> Result<(), Failure> {
         let output = |name: &str| {
-            answer["outputs"].as_array().and_then(|o| o.iter().find(|t| t["name"] == name)).map(|t| t["data"][0].clone())
+            answer["outputs"]
+                .as_array()
+                .and_then(|o| o.iter().find(|t| t["name"] == name))
+                .map(|t| t["data"][0].clone())
         };
         let (Some(id), Some(decision)) = (output("prediction_id"), output("decision")) else {
             return Err(Failure::Input("the server's answer has no prediction_id or decision".to_owned()));
@@ -175,7 +177,8 @@ impl Replay {
         let delay = self.random.random_range(1..=MAX_DELAY_DAYS);
         let happens = Micros(at.0 + delay * DAY_US);
         let value = f64::from(u8::from(self.happened[row]));
-        let outcome = json!({ "prediction_id": id, "name": self.script.outcome, "value": value, "at": happens });
+        let outcome =
+            json!({ "prediction_id": id, "name": self.script.outcome, "value": value, "at": happens });
         self.due.entry(happens.day()).or_default().push(outcome.clone());
         if self.random.random_bool(REPEATED_SHARE) {
             self.due.entry(happens.day() + 1).or_default().push(outcome);

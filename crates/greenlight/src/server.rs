@@ -78,9 +78,9 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
     let serving = Arc::new(Serving::start(Arc::clone(&app)));
     let state = ApiState { app: Arc::clone(&app), serving };
     let routes = greenlight_web::router(Arc::clone(&app)).merge(greenlight_api::router(state));
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .map_err(|e| Failure::Input(format!("cannot listen on {}: {e}; choose another with --listen", settings.listen)))?;
+    let listener = TcpListener::bind(settings.listen).await.map_err(|e| {
+        Failure::Input(format!("cannot listen on {}: {e}; choose another with --listen", settings.listen))
+    })?;
     let url = format!("http://{}", listener.local_addr()?);
     let (stop, stopped) = oneshot::channel();
     let server = axum::serve(tap(listener), routes).with_graceful_shutdown(async {

@@ -99,7 +99,11 @@ impl Encoder {
 
 /// The column of that field. `position` is where it is looked for first, because most callers send the columns in
 /// the order of the signature.
-pub(crate) fn column<'a>(rows: &'a Frame, position: usize, field: &Field) -> Result<&'a Column, RuntimeError> {
+pub(crate) fn column<'a>(
+    rows: &'a Frame,
+    position: usize,
+    field: &Field,
+) -> Result<&'a Column, RuntimeError> {
     let expected = rows.fields().get(position).is_some_and(|there| there.name == field.name);
     let found = if expected { rows.columns().get(position) } else { rows.column(&field.name) };
     let Some(found) = found else {
@@ -110,7 +114,11 @@ pub(crate) fn column<'a>(rows: &'a Frame, position: usize, field: &Field) -> Res
             type_name(field.column_type)
         )));
     };
-    if found.column_type() == field.column_type { Ok(found) } else { Err(other_type(field, found.column_type())) }
+    if found.column_type() == field.column_type {
+        Ok(found)
+    } else {
+        Err(other_type(field, found.column_type()))
+    }
 }
 
 fn other_type(field: &Field, found: ColumnType) -> RuntimeError {

@@ -133,7 +133,9 @@ impl Model for LogisticModel {
                     }
                 }
                 // `term` paired every input with a term of its own type, and `column` checked the type.
-                _ => return Err(RuntimeError::Signature(format!("column '{}' changed its type", field.name))),
+                _ => {
+                    return Err(RuntimeError::Signature(format!("column '{}' changed its type", field.name)));
+                }
             }
         }
         for logit in &mut logits {

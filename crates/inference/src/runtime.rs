@@ -25,7 +25,12 @@ pub const OUTPUT: &str = "probability";
 pub struct Runtime;
 
 impl ModelRuntime for Runtime {
-    fn train(&self, learner: &Learner, rows: &Frame, outcomes: &[bool]) -> Result<TrainedModel, RuntimeError> {
+    fn train(
+        &self,
+        learner: &Learner,
+        rows: &Frame,
+        outcomes: &[bool],
+    ) -> Result<TrainedModel, RuntimeError> {
         train::train(learner, rows, outcomes)
     }
 

@@ -24,7 +24,11 @@ const PARITY_ROWS: usize = 50_000;
 const PARITY_TOLERANCE: f64 = 1e-9;
 
 /// Trains, stores, loads what was stored, and compares it with the learner.
-pub(crate) fn train(learner: &Learner, rows: &Frame, outcomes: &[bool]) -> Result<TrainedModel, RuntimeError> {
+pub(crate) fn train(
+    learner: &Learner,
+    rows: &Frame,
+    outcomes: &[bool],
+) -> Result<TrainedModel, RuntimeError> {
     check(rows, outcomes)?;
     match *learner {
         Learner::LogisticRegression { alpha, max_iterations } => {
@@ -117,7 +121,8 @@ struct Stored {
 impl Stored {
     fn new(artifact: &Artifact) -> Result<Self, RuntimeError> {
         let bytes = artifact.to_bytes()?;
-        let model = load(&bytes).map_err(|error| failed(format!("the learner yielded an unusable model: {error}")))?;
+        let model = load(&bytes)
+            .map_err(|error| failed(format!("the learner yielded an unusable model: {error}")))?;
         Ok(Self { bytes, model })
     }
 

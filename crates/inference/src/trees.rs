@@ -87,8 +87,9 @@ impl Ensemble {
         let first_split = self.splits.len();
         let offsets = Offsets { splits: (first_split, splits), leaves: (self.leaves.len(), leaves) };
         for index in 0..splits {
-            let split =
-                self.split(tree, index, sizes, &offsets).map_err(|problem| format!("split {index}: {problem}"))?;
+            let split = self
+                .split(tree, index, sizes, &offsets)
+                .map_err(|problem| format!("split {index}: {problem}"))?;
             self.splits.push(split);
         }
         self.roots.push(if splits == 0 { LEAF | self.leaves.len() as u32 } else { first_split as u32 });
@@ -118,7 +119,9 @@ impl Ensemble {
             Some(size) => (self.text_test(categories, *size)?, feature | TEXT),
         };
         let child = |name: &str, reference: i32| {
-            offsets.child(index, reference).ok_or_else(|| format!("its {name} child {reference} is out of range"))
+            offsets
+                .child(index, reference)
+                .ok_or_else(|| format!("its {name} child {reference} is out of range"))
         };
         Ok(Split {
             test,
@@ -181,7 +184,9 @@ impl Ensemble {
         }
         let rows = matrix.len() / width;
         scores.extend(
-            logits[..rows].iter().map(|folds| folds.iter().map(|fold| logistic(*fold)).sum::<f64>() / FOLDS as f64),
+            logits[..rows]
+                .iter()
+                .map(|folds| folds.iter().map(|fold| logistic(*fold)).sum::<f64>() / FOLDS as f64),
         );
     }
 }

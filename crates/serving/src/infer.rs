@@ -80,7 +80,10 @@ impl Serving {
         let scored = endpoint.champion.as_ref().map(|champion| score(champion, &checked.features));
         let batch = self.assign(&endpoint, checked, scored.as_ref());
         let answer = answer(&endpoint, &batch);
-        let mirror = endpoint.shadow.is_some().then(|| Mirror { endpoint: Arc::clone(&endpoint), live: batch.clone() });
+        let mirror = endpoint
+            .shadow
+            .is_some()
+            .then(|| Mirror { endpoint: Arc::clone(&endpoint), live: batch.clone() });
         let lake: &dyn Lake = self.app.lake.as_ref();
         lake.append_predictions(name, batch).await?;
         if let Some(mirror) = mirror {
@@ -151,7 +154,9 @@ fn score(model: &LiveModel, features: &Frame) -> Scored {
         Ok(probabilities) if probabilities.len() == features.rows() => {
             Scored { probabilities, error: None, latency_us }
         }
-        Ok(_) => Scored { probabilities: Vec::new(), error: Some("wrong number of scores".into()), latency_us },
+        Ok(_) => {
+            Scored { probabilities: Vec::new(), error: Some("wrong number of scores".into()), latency_us }
+        }
         Err(error) => Scored { probabilities: Vec::new(), error: Some(error.to_string().into()), latency_us },
     }
 }

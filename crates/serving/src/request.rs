@@ -77,7 +77,9 @@ pub(crate) fn check(endpoint: &LiveEndpoint, request: Request) -> Result<Checked
 fn read_units(name: &str, column: &Column) -> Result<Vec<Arc<str>>, ServingError> {
     let read = |row: usize, text: Option<Arc<str>>| match text {
         Some(unit) if !unit.is_empty() && unit.len() <= MAX_UNIT_BYTES => Ok(unit),
-        _ => Err(ServingError::Invalid(format!("input '{name}', row {row}: a unit is 1 to {MAX_UNIT_BYTES} bytes"))),
+        _ => Err(ServingError::Invalid(format!(
+            "input '{name}', row {row}: a unit is 1 to {MAX_UNIT_BYTES} bytes"
+        ))),
     };
     match column {
         Column::Text(values) => values.iter().enumerate().map(|(row, v)| read(row, v.clone())).collect(),

@@ -53,26 +53,25 @@ pub async fn newest(
     limit: i64,
 ) -> Result<Vec<AuditLine>, StoreError> {
     type Row = (String, i64, String, String, String, String, String);
-    let rows: Vec<Row> = match subject {
-        Some(subject) => {
-            sqlx::query_as(
-                "select id, at, actor, role, action, subject, detail from audit where subject = $1 \
+    let rows: Vec<Row> =
+        match subject {
+            Some(subject) => {
+                sqlx::query_as(
+                    "select id, at, actor, role, action, subject, detail from audit where subject = $1 \
                  order by id desc limit $2",
-            )
-            .bind(subject)
-            .bind(limit)
-            .fetch_all(connection)
-            .await?
-        }
-        None => {
-            sqlx::query_as(
+                )
+                .bind(subject)
+                .bind(limit)
+                .fetch_all(connection)
+                .await?
+            }
+            None => sqlx::query_as(
                 "select id, at, actor, role, action, subject, detail from audit order by id desc limit $1",
             )
             .bind(limit)
             .fetch_all(connection)
-            .await?
-        }
-    };
+            .await?,
+        };
     rows.into_iter()
         .map(|(id, at, actor, role, action, subject, detail)| {
             let detail = crate::json::read("audit detail", &detail)?;

@@ -38,7 +38,11 @@ impl Store {
         if !sqlite && !url.starts_with("postgres:") && !url.starts_with("postgresql:") {
             return Err(StoreError::Url(url.chars().take(40).collect()));
         }
-        let url = if sqlite && !url.contains("mode=") { Cow::from(format!("{url}?mode=rwc")) } else { Cow::from(url) };
+        let url = if sqlite && !url.contains("mode=") {
+            Cow::from(format!("{url}?mode=rwc"))
+        } else {
+            Cow::from(url)
+        };
         let options = AnyConnectOptions::from_str(&url).map_err(StoreError::Database)?;
         let pool = AnyPoolOptions::new()
             .max_connections(CONNECTIONS)

@@ -58,8 +58,10 @@ pub async fn upsert(
 
 /// The endpoint of that name.
 pub async fn get(connection: &mut Connection, name: &str) -> Result<Option<EndpointSpec>, StoreError> {
-    let row: Option<(String,)> =
-        sqlx::query_as("select spec from endpoint where name = $1").bind(name).fetch_optional(connection).await?;
+    let row: Option<(String,)> = sqlx::query_as("select spec from endpoint where name = $1")
+        .bind(name)
+        .fetch_optional(connection)
+        .await?;
     row.map(|r| json::read("endpoint", &r.0)).transpose()
 }
 
@@ -110,14 +112,20 @@ pub async fn advance_cursor(
 }
 
 /// Records what a settle run sets out to do.
-pub async fn intend(connection: &mut Connection, name: &str, intent: &SettleIntent) -> Result<(), StoreError> {
-    sqlx::query("update endpoint set pending_run = $2, pending_until = $3, pending_segment = $4 where name = $1")
-        .bind(name)
-        .bind(intent.run)
-        .bind(intent.until.0)
-        .bind(intent.segment)
-        .execute(connection)
-        .await?;
+pub async fn intend(
+    connection: &mut Connection,
+    name: &str,
+    intent: &SettleIntent,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "update endpoint set pending_run = $2, pending_until = $3, pending_segment = $4 where name = $1",
+    )
+    .bind(name)
+    .bind(intent.run)
+    .bind(intent.until.0)
+    .bind(intent.segment)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -49,11 +49,12 @@ pub async fn insert(
 
 /// The evidence of a release in the order in which it was found.
 pub async fn of_release(connection: &mut Connection, release: &str) -> Result<Vec<Evidence>, StoreError> {
-    let rows: Vec<(String, String, String, i64, String)> =
-        sqlx::query_as("select id, result, digest, at, actor from evidence where release_id = $1 order by id")
-            .bind(release)
-            .fetch_all(connection)
-            .await?;
+    let rows: Vec<(String, String, String, i64, String)> = sqlx::query_as(
+        "select id, result, digest, at, actor from evidence where release_id = $1 order by id",
+    )
+    .bind(release)
+    .fetch_all(connection)
+    .await?;
     rows.into_iter()
         .map(|(id, result, digest, at, actor)| {
             Ok(Evidence { id, result: json::read("evidence", &result)?, digest, at: Micros(at), actor })

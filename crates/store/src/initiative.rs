@@ -26,8 +26,10 @@ pub async fn upsert(
 
 /// The initiative of that name.
 pub async fn get(connection: &mut Connection, name: &str) -> Result<Option<InitiativeSpec>, StoreError> {
-    let row: Option<(String,)> =
-        sqlx::query_as("select spec from initiative where name = $1").bind(name).fetch_optional(connection).await?;
+    let row: Option<(String,)> = sqlx::query_as("select spec from initiative where name = $1")
+        .bind(name)
+        .fetch_optional(connection)
+        .await?;
     row.map(|r| json::read("initiative", &r.0)).transpose()
 }
 

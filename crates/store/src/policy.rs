@@ -25,11 +25,16 @@ pub async fn insert(
 }
 
 /// A policy version.
-pub async fn get(connection: &mut Connection, name: &str, version: i64) -> Result<Option<PolicySpec>, StoreError> {
-    let row: Option<(String,)> = sqlx::query_as("select spec from policy_version where name = $1 and version = $2")
-        .bind(name)
-        .bind(version)
-        .fetch_optional(connection)
-        .await?;
+pub async fn get(
+    connection: &mut Connection,
+    name: &str,
+    version: i64,
+) -> Result<Option<PolicySpec>, StoreError> {
+    let row: Option<(String,)> =
+        sqlx::query_as("select spec from policy_version where name = $1 and version = $2")
+            .bind(name)
+            .bind(version)
+            .fetch_optional(connection)
+            .await?;
     row.map(|r| json::read("policy", &r.0)).transpose()
 }

@@ -70,25 +70,22 @@ pub async fn get(connection: &mut Connection, id: &str) -> Result<Option<Release
 
 /// All releases, newest first; with `endpoint`, only its own.
 pub async fn list(connection: &mut Connection, endpoint: Option<&str>) -> Result<Vec<Release>, StoreError> {
-    let rows: Vec<Row> = match endpoint {
-        Some(endpoint) => {
-            sqlx::query_as(
+    let rows: Vec<Row> =
+        match endpoint {
+            Some(endpoint) => sqlx::query_as(
                 "select id, endpoint, model, model_version, policy, author, stage, step, step_since, reason, \
                  submitted_at from release where endpoint = $1 order by number desc",
             )
             .bind(endpoint)
             .fetch_all(connection)
-            .await?
-        }
-        None => {
-            sqlx::query_as(
+            .await?,
+            None => sqlx::query_as(
                 "select id, endpoint, model, model_version, policy, author, stage, step, step_since, reason, \
                  submitted_at from release order by submitted_at desc, id desc",
             )
             .fetch_all(connection)
-            .await?
-        }
-    };
+            .await?,
+        };
     rows.into_iter().map(read).collect()
 }
 

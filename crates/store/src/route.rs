@@ -27,15 +27,17 @@ pub async fn insert(
     reason: &str,
     stamp: Stamp<'_>,
 ) -> Result<(), StoreError> {
-    sqlx::query("insert into route (endpoint, version, spec, at, actor, reason) values ($1, $2, $3, $4, $5, $6)")
-        .bind(endpoint)
-        .bind(routes.version)
-        .bind(json::write("routes", routes)?)
-        .bind(stamp.at.0)
-        .bind(stamp.actor)
-        .bind(reason)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "insert into route (endpoint, version, spec, at, actor, reason) values ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(endpoint)
+    .bind(routes.version)
+    .bind(json::write("routes", routes)?)
+    .bind(stamp.at.0)
+    .bind(stamp.actor)
+    .bind(reason)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

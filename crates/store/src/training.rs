@@ -26,13 +26,16 @@ pub async fn upsert(
 
 /// The training of that name.
 pub async fn get(connection: &mut Connection, name: &str) -> Result<Option<TrainingSpec>, StoreError> {
-    let row: Option<(String,)> =
-        sqlx::query_as("select spec from training where name = $1").bind(name).fetch_optional(connection).await?;
+    let row: Option<(String,)> = sqlx::query_as("select spec from training where name = $1")
+        .bind(name)
+        .fetch_optional(connection)
+        .await?;
     row.map(|r| json::read("training", &r.0)).transpose()
 }
 
 /// Names of all trainings.
 pub async fn names(connection: &mut Connection) -> Result<Vec<String>, StoreError> {
-    let rows: Vec<(String,)> = sqlx::query_as("select name from training order by name").fetch_all(connection).await?;
+    let rows: Vec<(String,)> =
+        sqlx::query_as("select name from training order by name").fetch_all(connection).await?;
     Ok(rows.into_iter().map(|r| r.0).collect())
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use greenlight_app::lake::{
-    DatasetShape, JoinedBatch, JoinedRow, Lake, LakeError, LateBatch, LateRow, Settlement, ShadowRow, TrafficRow,
+    DatasetShape, JoinedBatch, JoinedRow, Lake, LakeError, LateBatch, LateRow, Settlement, ShadowRow,
+    TrafficRow,
 };
 use greenlight_domain::frame::{Field, Frame};
 use greenlight_domain::prediction::{Outcome, Prediction, PredictionBatch, PredictionId, Variant};
@@ -166,7 +167,12 @@ impl Lake for MemoryLake {
         }))
     }
 
-    async fn write_settlements(&self, endpoint: &str, run: i64, rows: &[Settlement]) -> Result<(), LakeError> {
+    async fn write_settlements(
+        &self,
+        endpoint: &str,
+        run: i64,
+        rows: &[Settlement],
+    ) -> Result<(), LakeError> {
         self.check_room()?;
         self.with(endpoint, |t| {
             if !t.settlements.iter().any(|(r, _)| *r == run) {
@@ -186,13 +192,16 @@ impl Lake for MemoryLake {
     async fn shadow_rows(&self, endpoint: &str, release: &str) -> Result<Vec<ShadowRow>, LakeError> {
         Ok(self.with(endpoint, |t| {
             let sealed = &t.predictions[..t.sealed_predictions];
-            let mine = |p: &&Prediction| p.variant == Variant::Shadow && p.release.as_deref() == Some(release);
+            let mine =
+                |p: &&Prediction| p.variant == Variant::Shadow && p.release.as_deref() == Some(release);
             sealed
                 .iter()
                 .filter(mine)
                 .map(|p| ShadowRow {
                     probability: p.probability,
-                    disagrees: sealed.iter().any(|live| Some(live.id) == p.mirrors && live.decision != p.decision),
+                    disagrees: sealed
+                        .iter()
+                        .any(|live| Some(live.id) == p.mirrors && live.decision != p.decision),
                     latency_us: p.latency_us,
                     failed: p.error.is_some(),
                 })
@@ -207,7 +216,9 @@ impl Lake for MemoryLake {
                 .filter_map(|variant| {
                     let rows: Vec<&Prediction> = t.predictions[..t.sealed_predictions]
                         .iter()
-                        .filter(|p| p.variant == variant && (release.is_none() || p.release.as_deref() == release))
+                        .filter(|p| {
+                            p.variant == variant && (release.is_none() || p.release.as_deref() == release)
+                        })
                         .collect();
                     let newest = rows.iter().map(|p| p.at).max()?;
                     let mut latencies: Vec<i64> = rows.iter().map(|p| p.latency_us).collect();
@@ -232,7 +243,8 @@ impl Lake for MemoryLake {
 
     async fn dataset_shape(&self, _file: &Path) -> Result<DatasetShape, LakeError> {
         let dataset = self.dataset.lock().unwrap();
-        let (frame, _) = dataset.as_ref().ok_or_else(|| LakeError::Corrupt("no data set was set".to_owned()))?;
+        let (frame, _) =
+            dataset.as_ref().ok_or_else(|| LakeError::Corrupt("no data set was set".to_owned()))?;
         Ok(DatasetShape { rows: frame.rows() as u64, columns: frame.fields().to_vec() })
     }
 
@@ -244,10 +256,12 @@ impl Lake for MemoryLake {
         window: Option<(Micros, Micros)>,
     ) -> Result<Frame, LakeError> {
         let dataset = self.dataset.lock().unwrap();
-        let (frame, own_time) = dataset.as_ref().ok_or_else(|| LakeError::Corrupt("no data set was set".to_owned()))?;
+        let (frame, own_time) =
+            dataset.as_ref().ok_or_else(|| LakeError::Corrupt("no data set was set".to_owned()))?;
         assert_eq!(time, own_time);
         let times = frame.numbers(time).unwrap();
-        let inside = |i: &usize| window.is_none_or(|(from, until)| (from..until).contains(&Micros(times[*i] as i64)));
+        let inside =
+            |i: &usize| window.is_none_or(|(from, until)| (from..until).contains(&Micros(times[*i] as i64)));
         let rows: Vec<usize> = (0..frame.rows()).filter(inside).collect();
         let fields: Arc<[Field]> = columns
             .iter()

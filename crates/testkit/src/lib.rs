@@ -4,7 +4,11 @@
 //! Nothing here is compiled into the product. The lake in memory keeps the contract of the real one, so that rules,
 //! API and pages are tested without compiling DataFusion.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set itself up should fail at once")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot set itself up should fail at once"
+)]
 
 mod app;
 mod lake;

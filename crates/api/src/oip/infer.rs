@@ -117,7 +117,12 @@ fn columns(inputs: Vec<InputTensor<'_>>) -> Result<Request, OipError> {
     Ok(Request { columns, rows })
 }
 
-fn respond(model_name: String, id: Option<String>, answer: &Answer, wanted: &[&'static str]) -> InferResponse {
+fn respond(
+    model_name: String,
+    id: Option<String>,
+    answer: &Answer,
+    wanted: &[&'static str],
+) -> InferResponse {
     let rows = answer.rows.len();
     let outputs = wanted
         .iter()

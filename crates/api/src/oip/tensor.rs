@@ -35,7 +35,9 @@ pub(crate) fn read(input: InputTensor<'_>) -> Result<(String, Column), OipError>
     let rows = match input.shape.as_slice() {
         [rows] | [rows, 1] => *rows,
         other => {
-            return Err(OipError::invalid(format!("input '{name}': shape must be [rows] or [rows, 1], not {other:?}")));
+            return Err(OipError::invalid(format!(
+                "input '{name}': shape must be [rows] or [rows, 1], not {other:?}"
+            )));
         }
     };
     let column = match input.datatype.as_ref() {

@@ -21,7 +21,12 @@ struct Filter {
     limit: Option<i64>,
 }
 
-async fn list(State(state): State<ApiState>, caller: Caller, Query(filter): Query<Filter>) -> Answer<Vec<AuditLine>> {
-    let lines = state.app.audit_trail(&caller.0, filter.subject.as_deref(), filter.limit.unwrap_or(100)).await?;
+async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(filter): Query<Filter>,
+) -> Answer<Vec<AuditLine>> {
+    let lines =
+        state.app.audit_trail(&caller.0, filter.subject.as_deref(), filter.limit.unwrap_or(100)).await?;
     Ok(Json(lines))
 }

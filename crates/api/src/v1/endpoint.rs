@@ -29,7 +29,11 @@ async fn list(State(state): State<ApiState>, caller: Caller) -> Answer<Vec<Endpo
     Ok(Json(endpoint::list(&state.app, &caller.0).await?))
 }
 
-async fn show(State(state): State<ApiState>, caller: Caller, Path(name): Path<String>) -> Answer<EndpointView> {
+async fn show(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Answer<EndpointView> {
     Ok(Json(endpoint::view(&state.app, &caller.0, &name).await?))
 }
 
@@ -48,10 +52,18 @@ async fn record(
     Ok(Json(outcome::record(&state.app, &caller.0, &name, body.outcomes).await?))
 }
 
-async fn settle_now(State(state): State<ApiState>, caller: Caller, Path(name): Path<String>) -> Answer<Settled> {
+async fn settle_now(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Answer<Settled> {
     Ok(Json(settle::settle(&state.app, &caller.0, &name).await?))
 }
 
-async fn show_ledger(State(state): State<ApiState>, caller: Caller, Path(name): Path<String>) -> Answer<LedgerView> {
+async fn show_ledger(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Answer<LedgerView> {
     Ok(Json(ledger::of_endpoint(&state.app, &caller.0, &name).await?))
 }

@@ -18,6 +18,10 @@ async fn list(State(state): State<ApiState>, caller: Caller) -> Answer<Vec<Initi
     Ok(Json(initiative::portfolio(&state.app, &caller.0).await?))
 }
 
-async fn show(State(state): State<ApiState>, caller: Caller, Path(name): Path<String>) -> Answer<InitiativeView> {
+async fn show(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Answer<InitiativeView> {
     Ok(Json(initiative::view(&state.app, &caller.0, &name).await?))
 }

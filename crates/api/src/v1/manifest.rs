@@ -24,10 +24,18 @@ struct Documents {
     documents: Vec<Document>,
 }
 
-async fn plan(State(state): State<ApiState>, caller: Caller, Body(body): Body<Documents>) -> Answer<Vec<Change>> {
+async fn plan(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Body(body): Body<Documents>,
+) -> Answer<Vec<Change>> {
     Ok(Json(apply::plan(&state.app, &caller.0, &body.documents).await?))
 }
 
-async fn apply_all(State(state): State<ApiState>, caller: Caller, Body(body): Body<Documents>) -> Answer<Vec<Change>> {
+async fn apply_all(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Body(body): Body<Documents>,
+) -> Answer<Vec<Change>> {
     Ok(Json(apply::apply(&state.app, &caller.0, &body.documents).await?))
 }

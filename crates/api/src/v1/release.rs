@@ -31,7 +31,11 @@ struct Filter {
     endpoint: Option<String>,
 }
 
-async fn list(State(state): State<ApiState>, caller: Caller, Query(filter): Query<Filter>) -> Answer<Vec<Release>> {
+async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(filter): Query<Filter>,
+) -> Answer<Vec<Release>> {
     Ok(Json(release::list(&state.app, &caller.0, filter.endpoint.as_deref()).await?))
 }
 
@@ -47,11 +51,19 @@ async fn show(State(state): State<ApiState>, caller: Caller, Path(id): Path<Stri
     Ok(Json(release::view(&state.app, &caller.0, &id).await?))
 }
 
-async fn start_shadow(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> Answer<ReleaseView> {
+async fn start_shadow(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Answer<ReleaseView> {
     Ok(Json(release::start_shadow(&state.app, &caller.0, &id).await?))
 }
 
-async fn judge_shadow(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> Answer<ReleaseView> {
+async fn judge_shadow(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Answer<ReleaseView> {
     Ok(Json(release::judge_shadow(&state.app, &caller.0, &id).await?))
 }
 

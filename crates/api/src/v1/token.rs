@@ -26,7 +26,11 @@ struct Issue {
     role: Role,
 }
 
-async fn issue(State(state): State<ApiState>, caller: Caller, Body(body): Body<Issue>) -> Answer<IssuedToken> {
+async fn issue(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Body(body): Body<Issue>,
+) -> Answer<IssuedToken> {
     Ok(Json(state.app.issue_token(&caller.0, &body.name, body.role).await?))
 }
 

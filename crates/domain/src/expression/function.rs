@@ -31,7 +31,10 @@ pub(super) fn compile_call(call: &SqlCall, scope: &dyn Scope) -> Result<(Node, K
     let arguments = arguments(call)?;
     let unary = matches!(function, Function::Abs | Function::Round);
     if arguments.is_empty() || (unary && arguments.len() != 1) {
-        return refuse(format!("{name} needs {} argument", if unary { "exactly one" } else { "at least one" }));
+        return refuse(format!(
+            "{name} needs {} argument",
+            if unary { "exactly one" } else { "at least one" }
+        ));
     }
     let mut kind = Kind::Null;
     let mut nodes = Vec::with_capacity(arguments.len());
@@ -65,7 +68,9 @@ impl Function {
         match self {
             Self::Coalesce => cells.find(|cell| *cell != Cell::Null).unwrap_or(Cell::Null),
             Self::Abs => cells.next().and_then(Cell::number).map_or(Cell::Null, |n| Cell::Number(n.abs())),
-            Self::Round => cells.next().and_then(Cell::number).map_or(Cell::Null, |n| Cell::Number(n.round())),
+            Self::Round => {
+                cells.next().and_then(Cell::number).map_or(Cell::Null, |n| Cell::Number(n.round()))
+            }
             Self::Greatest => {
                 cells.filter_map(Cell::number).reduce(f64::max).map_or(Cell::Null, Cell::Number)
             }

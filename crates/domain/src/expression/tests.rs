@@ -49,7 +49,9 @@ fn the_value_of_a_call_depends_on_decision_and_outcome() {
                outcomes.subscribed * 0.0246333 * 0.25 * greatest(features.balance, 0) - 5 ELSE 0 END";
     let expression = Expression::parse(sql, &Bank).unwrap();
     let worth = |decision, subscribed| {
-        run(&expression, [Cell::Number(1000.0), Cell::Text(decision), Cell::Number(subscribed)]).number().unwrap()
+        run(&expression, [Cell::Number(1000.0), Cell::Text(decision), Cell::Number(subscribed)])
+            .number()
+            .unwrap()
     };
     assert!((worth("call", 1.0) - 1.158_325).abs() < 1e-12);
     assert!((worth("call", 0.0) + 5.0).abs() < 1e-12);

@@ -9,9 +9,15 @@ use crate::model::ModelVersion;
 use crate::time::Micros;
 
 /// Judges `model` for an endpoint that asks its clients for `available`, with history judged from `test_from` on.
-pub fn judge(model: &ModelVersion, dataset: &DatasetSpec, available: &[Field], test_from: Micros) -> GateResult {
+pub fn judge(
+    model: &ModelVersion,
+    dataset: &DatasetSpec,
+    available: &[Field],
+    test_from: Micros,
+) -> GateResult {
     let inputs = &model.signature.inputs;
-    let leaks: Vec<&str> = inputs.iter().map(|f| f.name.as_ref()).filter(|name| leaks(dataset, name)).collect();
+    let leaks: Vec<&str> =
+        inputs.iter().map(|f| f.name.as_ref()).filter(|name| leaks(dataset, name)).collect();
     let missing: Vec<&str> = inputs
         .iter()
         .filter(|f| !leaks.contains(&f.name.as_ref()) && !available.contains(f))
@@ -93,7 +99,10 @@ mod tests {
             name: "m".into(),
             version: 1,
             run_id: String::new(),
-            signature: Signature { inputs: inputs.iter().map(|n| Field::number(n)).collect(), outputs: [].into() },
+            signature: Signature {
+                inputs: inputs.iter().map(|n| Field::number(n)).collect(),
+                outputs: [].into(),
+            },
             flavor: String::new(),
             sha256: String::new(),
             size_bytes: 0,

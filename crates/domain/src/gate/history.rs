@@ -61,7 +61,11 @@ pub struct MonthFigures {
 }
 
 /// Judges the months under `policy`. Fails only when a month cannot be computed at all.
-pub fn judge(policy: &HistoryPolicy, months: &[MonthRows], currency: Currency) -> Result<GateResult, DomainError> {
+pub fn judge(
+    policy: &HistoryPolicy,
+    months: &[MonthRows],
+    currency: Currency,
+) -> Result<GateResult, DomainError> {
     let mut all = MonthRows { month: "all".to_owned(), ..MonthRows::default() };
     let mut figures = Vec::with_capacity(months.len() + 1);
     for (index, month) in months.iter().enumerate() {
@@ -106,7 +110,11 @@ fn checks(
     vec![
         Check::new(
             format!("{} months of history after training", policy.months),
-            if empty.is_empty() { format!("{} months", months.len()) } else { format!("no rows in {}", empty.join(", ")) },
+            if empty.is_empty() {
+                format!("{} months", months.len())
+            } else {
+                format!("no rows in {}", empty.join(", "))
+            },
             empty.is_empty() && months.len() == policy.months as usize,
         ),
         Check::new(
@@ -134,7 +142,10 @@ fn checks(
             total.gain_low_minor > floor,
         ),
         Check::new(
-            format!("value against doing nothing surely above {}", whole(policy.min_value_against_idle.0 as f64, currency)),
+            format!(
+                "value against doing nothing surely above {}",
+                whole(policy.min_value_against_idle.0 as f64, currency)
+            ),
             format!(
                 "{} (at least {})",
                 whole(total.over_idle_minor, currency),
@@ -171,7 +182,8 @@ fn measure(policy: &HistoryPolicy, rows: &MonthRows, seed: u64) -> Result<MonthF
             disagreement: 0.0,
         });
     }
-    let wrong = |e: greenlight_stats::StatsError| DomainError::invalid(format!("history.{month}"), e.to_string());
+    let wrong =
+        |e: greenlight_stats::StatsError| DomainError::invalid(format!("history.{month}"), e.to_string());
     let gains: Vec<f64> = rows.model_minor.iter().zip(&rows.holdout_minor).map(|(m, h)| m - h).collect();
     let gain: Interval = bootstrap::sum(&gains, policy.resamples, policy.level, seed).map_err(wrong)?;
     let over_idle: Vec<f64> = rows.model_minor.iter().zip(&rows.idle_minor).map(|(m, i)| m - i).collect();

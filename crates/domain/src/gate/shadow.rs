@@ -38,7 +38,8 @@ pub fn judge(
         drift::population_stability_index(training_counts, &figures.score_counts)
             .map_err(|e| DomainError::invalid("shadow.drift", e.to_string()))?
     };
-    let of = |part: u64| if figures.predictions == 0 { 0.0 } else { part as f64 / figures.predictions as f64 };
+    let of =
+        |part: u64| if figures.predictions == 0 { 0.0 } else { part as f64 / figures.predictions as f64 };
     let p99_ms = figures.p99_latency_us / 1_000.0;
     let checks = vec![
         Check::new(

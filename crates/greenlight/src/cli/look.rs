@@ -16,7 +16,11 @@ pub(crate) enum Initiative {
     /// All initiatives with what they earned.
     List(Server),
     /// One initiative.
-    Show { name: String, #[command(flatten)] server: Server },
+    Show {
+        name: String,
+        #[command(flatten)]
+        server: Server,
+    },
 }
 
 impl Initiative {
@@ -56,7 +60,9 @@ fn initiatives(views: &Value) -> String {
         let currency: Currency = text(ledger, "currency").parse().unwrap_or(Currency::EUR);
         let amount = |v: &Value| v.as_f64().map(|minor| whole(minor, currency));
         let earned = &ledger["incremental"];
-        let interval = amount(&earned["low_minor"]).zip(amount(&earned["high_minor"])).map(|(l, h)| format!("{l} to {h}"));
+        let interval = amount(&earned["low_minor"])
+            .zip(amount(&earned["high_minor"]))
+            .map(|(l, h)| format!("{l} to {h}"));
         let expected = view["business_case"][1]["expected"].as_str().unwrap_or("none");
         rows.push(row([
             &text(view, "name"),
@@ -93,7 +99,13 @@ impl Model {
                         let reference = format!("{}@{}", text(model, "name"), model["version"]);
                         let until = text(model, "trained_until").get(..10).unwrap_or("").to_owned();
                         let digest = text(model, "sha256").get(..12).unwrap_or("").to_owned();
-                        rows.push(row([&reference, &text(model, "dataset"), &until, &text(model, "author"), &digest]));
+                        rows.push(row([
+                            &reference,
+                            &text(model, "dataset"),
+                            &until,
+                            &text(model, "author"),
+                            &digest,
+                        ]));
                     }
                     render(&rows)
                 });
@@ -144,9 +156,17 @@ pub(crate) enum Endpoint {
     /// All endpoints.
     List(Server),
     /// One endpoint: split, traffic, ledger, request columns.
-    Show { name: String, #[command(flatten)] server: Server },
+    Show {
+        name: String,
+        #[command(flatten)]
+        server: Server,
+    },
     /// Settle what has matured.
-    Settle { name: String, #[command(flatten)] server: Server },
+    Settle {
+        name: String,
+        #[command(flatten)]
+        server: Server,
+    },
 }
 
 impl Endpoint {
@@ -160,7 +180,12 @@ impl Endpoint {
                         let champion = &endpoint["routes"]["champion"];
                         let share = format!("{} %", endpoint["routes"]["champion_percent"]);
                         let model = champion["model"].as_str().unwrap_or("none: the holdout rule decides");
-                        rows.push(row([&text(endpoint, "name"), &text(endpoint, "initiative"), model, &share]));
+                        rows.push(row([
+                            &text(endpoint, "name"),
+                            &text(endpoint, "initiative"),
+                            model,
+                            &share,
+                        ]));
                     }
                     render(&rows)
                 });
@@ -174,7 +199,10 @@ impl Endpoint {
                 show(json, &done, |s| {
                     format!(
                         "Run {}: {} matured, {} corrected; settled until {}.",
-                        s["run"], s["matured"], s["corrected"], text(s, "settled_until")
+                        s["run"],
+                        s["matured"],
+                        s["corrected"],
+                        text(s, "settled_until")
                     )
                 });
             }
@@ -186,7 +214,11 @@ impl Endpoint {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ledger {
     /// What an endpoint earned, with grades, intervals, maturity and forecast.
-    Show { endpoint: String, #[command(flatten)] server: Server },
+    Show {
+        endpoint: String,
+        #[command(flatten)]
+        server: Server,
+    },
 }
 
 impl Ledger {

@@ -106,7 +106,12 @@ impl Release {
             Self::Rollout(one) => one.post("rollout", &nothing, json, describe).await,
             Self::Look(one) => {
                 one.post("rollout/look", &nothing, json, |v| {
-                    format!("{} at {} %: {}", text(v, "action").replace('_', " "), v["percent"], text(v, "reason"))
+                    format!(
+                        "{} at {} %: {}",
+                        text(v, "action").replace('_', " "),
+                        v["percent"],
+                        text(v, "reason")
+                    )
                 })
                 .await
             }
@@ -161,12 +166,20 @@ fn describe(release: &Value) -> String {
     for evidence in release["evidence"].as_array().into_iter().flatten() {
         out.push_str(&format!("\n  {} gate: {}\n", text(evidence, "gate"), mark(evidence)));
         for check in evidence["checks"].as_array().into_iter().flatten() {
-            out.push_str(&format!("    {} {}: {}\n", mark(check), text(check, "requirement"), text(check, "found")));
+            out.push_str(&format!(
+                "    {} {}: {}\n",
+                mark(check),
+                text(check, "requirement"),
+                text(check, "found")
+            ));
         }
     }
     let needed = release["policy_spec"]["approvals"]["count"].as_u64().unwrap_or_default();
     let approvals = release["approvals"].as_array().cloned().unwrap_or_default();
-    out.push_str(&format!("\n  approvals: {} of {needed}\n", approvals.iter().filter(|a| a["approved"] == true).count()));
+    out.push_str(&format!(
+        "\n  approvals: {} of {needed}\n",
+        approvals.iter().filter(|a| a["approved"] == true).count()
+    ));
     for approval in &approvals {
         let verdict = if approval["approved"] == true { "approved" } else { "rejected" };
         out.push_str(&format!("    {} {verdict}: {}\n", text(approval, "actor"), text(approval, "comment")));

@@ -52,7 +52,9 @@ impl Replay {
         let client = self.server.client()?;
         let view = client.get(&format!("/v1/endpoints/{}", self.endpoint)).await?;
         let Some(event_time) = view["spec"]["event_time"].as_str() else {
-            return Err(Failure::Input("the endpoint takes no event_time, so history cannot be replayed into it".into()));
+            return Err(Failure::Input(
+                "the endpoint takes no event_time, so history cannot be replayed into it".into(),
+            ));
         };
         let request = view["request"].as_array().cloned().unwrap_or_default();
         let script = Script {
@@ -73,12 +75,20 @@ impl Replay {
         let mut player = Player::read(lake.as_ref(), &self.file, script, client, window).await?;
         while let Some(today) = player.day().await? {
             if !json {
-                eprintln!("{}  {} of {} sent, {} outcomes posted", today.date(), player.sent, player.total(), player.posted);
+                eprintln!(
+                    "{}  {} of {} sent, {} outcomes posted",
+                    today.date(),
+                    player.sent,
+                    player.total(),
+                    player.posted
+                );
             }
         }
         player.finish().await?;
         let done: Value = json!({ "predictions": player.sent, "outcomes": player.posted });
-        show(json, &done, |d| format!("Replayed {} predictions and {} outcomes.", d["predictions"], d["outcomes"]));
+        show(json, &done, |d| {
+            format!("Replayed {} predictions and {} outcomes.", d["predictions"], d["outcomes"])
+        });
         Ok(())
     }
 }

@@ -29,10 +29,12 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,deltalake_core=warn"));
+        let filter =
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,deltalake_core=warn"));
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
         let settle_every = (self.settle_every > 0).then(|| Duration::from_secs(self.settle_every));
-        let settings = Settings { data: self.data, database: self.database, listen: self.listen, settle_every };
+        let settings =
+            Settings { data: self.data, database: self.database, listen: self.listen, settle_every };
         let running = server::start(&settings).await?;
         if json {
             println!("{}", json!({ "url": running.url, "first_token": running.first_token }));

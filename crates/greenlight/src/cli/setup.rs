@@ -54,7 +54,8 @@ fn describe(changes: &Value, will: &str) -> String {
             "refused" => "!",
             _ => " ",
         };
-        let verb = if action == "unchanged" || action == "refused" { action } else { format!("{will}{action}") };
+        let verb =
+            if action == "unchanged" || action == "refused" { action } else { format!("{will}{action}") };
         out.push_str(&format!("{mark} {verb:13} {} {}\n", text(change, "kind"), text(change, "name")));
         for field in change["fields"].as_array().into_iter().flatten() {
             out.push_str(&format!("      {}: {} → {}\n", text(field, "path"), field["from"], field["to"]));
@@ -76,9 +77,15 @@ pub(crate) struct Train {
 
 impl Train {
     pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
-        let trained = self.server.client()?.post(&format!("/v1/trainings/{}/runs", self.name), &json!({})).await?;
+        let trained =
+            self.server.client()?.post(&format!("/v1/trainings/{}/runs", self.name), &json!({})).await?;
         show(json, &trained, |t| {
-            let mut out = format!("{}@{} from run {}\n", text(&t["model"], "name"), t["model"]["version"], text(&t["run"], "id"));
+            let mut out = format!(
+                "{}@{} from run {}\n",
+                text(&t["model"], "name"),
+                t["model"]["version"],
+                text(&t["run"], "id")
+            );
             for metric in t["run"]["metrics"].as_array().into_iter().flatten() {
                 let value = metric[1].as_f64().unwrap_or_default();
                 out.push_str(&format!("  {:24} {value:.4}\n", metric[0].as_str().unwrap_or_default()));
@@ -120,8 +127,11 @@ impl Token {
     pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
         match self {
             Self::Issue { name, role, server } => {
-                let issued = server.client()?.post("/v1/tokens", &json!({ "name": name, "role": role })).await?;
-                show(json, &issued, |t| format!("{}  (shown once; {} as {})", text(t, "token"), text(t, "name"), text(t, "role")));
+                let issued =
+                    server.client()?.post("/v1/tokens", &json!({ "name": name, "role": role })).await?;
+                show(json, &issued, |t| {
+                    format!("{}  (shown once; {} as {})", text(t, "token"), text(t, "name"), text(t, "role"))
+                });
             }
             Self::List { server } => {
                 let tokens = server.client()?.get("/v1/tokens").await?;

@@ -26,9 +26,13 @@ impl People {
     pub(crate) async fn hire(url: &str, admin_token: &str) -> Result<Self, Failure> {
         let admin = Client::new(url, admin_token)?;
         let mut tokens = Vec::new();
-        for (name, role) in
-            [("dana", "scientist"), ("ada", "approver"), ("bo", "approver"), ("olga", "operator"), ("vera", "viewer")]
-        {
+        for (name, role) in [
+            ("dana", "scientist"),
+            ("ada", "approver"),
+            ("bo", "approver"),
+            ("olga", "operator"),
+            ("vera", "viewer"),
+        ] {
             let issued = admin.post("/v1/tokens", &json!({ "name": name, "role": role })).await?;
             tokens.push(text(&issued, "token"));
         }

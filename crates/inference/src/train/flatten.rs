@@ -54,7 +54,9 @@ impl Queue<'_> {
     /// Gives the node its place in our lists and returns how a parent refers to it.
     fn place(&mut self, id: usize) -> Result<i32, RuntimeError> {
         let Some(node) = self.nodes.get(&id) else {
-            return Err(failed(format!("the learner refers to a node {id} that it does not have; report this")));
+            return Err(failed(format!(
+                "the learner refers to a node {id} that it does not have; report this"
+            )));
         };
         if self.splits.len() + self.leaves.len() >= self.nodes.len() {
             return Err(failed("the learner's tree leads back into itself; report this"));

@@ -41,7 +41,9 @@ pub(super) fn train(
     let widths: Vec<usize> = encoder.iter().map(width).collect();
     let total: usize = widths.iter().sum();
     if total == 0 {
-        return Err(failed("every column is text and missing in every row; name a feature that holds something"));
+        return Err(failed(
+            "every column is text and missing in every row; name a feature that holds something",
+        ));
     }
     check_cells(rows.rows(), total)?;
     let matrix = matrix(rows, &encoder, total);
@@ -79,7 +81,9 @@ fn standardised(name: &str, values: &[f64]) -> Result<ColumnEncoding, RuntimeErr
     let mean = known().sum::<f64>() / count;
     let variance = known().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
     if !(mean.is_finite() && variance.is_finite()) {
-        return Err(failed(format!("the numbers of column '{name}' are too large to be averaged; rescale them")));
+        return Err(failed(format!(
+            "the numbers of column '{name}' are too large to be averaged; rescale them"
+        )));
     }
     let standard_deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
     Ok(ColumnEncoding::Standardised { mean, standard_deviation })

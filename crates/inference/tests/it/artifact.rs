@@ -26,7 +26,10 @@ fn refusal(artifact: &[u8]) -> String {
 }
 
 fn row() -> Frame {
-    frame(vec![("age", Column::Number(vec![12.0, 31.0, f64::NAN])), ("job", texts(&["clerk", "farmer", "?"]))])
+    frame(vec![
+        ("age", Column::Number(vec![12.0, 31.0, f64::NAN])),
+        ("job", texts(&["clerk", "farmer", "?"])),
+    ])
 }
 
 /// Loads it if it can be loaded, and then it must score or say why not, and never a number that is no probability.
@@ -149,7 +152,12 @@ fn parts_that_do_not_fit_one_another_are_refused() {
         (LOGISTIC, "/encoder/1/one_hot/vocabulary", json!(["a"]), "'job' has 2 coefficients"),
         (LOGISTIC, "/payload/coefficients", json!([[1.0]]), "2 inputs and coefficients for 1"),
         (LOGISTIC, "/payload/intercept", json!(null), "not a file that Greenlight wrote"),
-        (TREES, "/encoder/0", json!({ "standardised": { "mean": 0.0, "standard_deviation": 1.0 } }), "column 'age'"),
+        (
+            TREES,
+            "/encoder/0",
+            json!({ "standardised": { "mean": 0.0, "standard_deviation": 1.0 } }),
+            "column 'age'",
+        ),
         (TREES, "/inputs/0/type", json!("date"), "unknown variant `date`"),
         (TREES, "/payload/base_logit", json!("high"), "not a file that Greenlight wrote"),
     ];
@@ -187,7 +195,10 @@ fn sizes_past_the_bounds_are_refused() {
 fn deep_nesting_does_not_exhaust_the_stack() {
     let deep = "[".repeat(1_000_000);
     let artifact = LOGISTIC.replace("[[1.0986122886681098]", &format!("[{deep}"));
-    assert!(refusal(artifact.as_bytes()).contains("cut off") || refusal(artifact.as_bytes()).contains("not a file"));
+    assert!(
+        refusal(artifact.as_bytes()).contains("cut off")
+            || refusal(artifact.as_bytes()).contains("not a file")
+    );
     refusal(deep.as_bytes());
 }
 

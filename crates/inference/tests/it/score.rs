@@ -67,7 +67,10 @@ fn an_absent_or_mistyped_column_is_named() {
         let model = Runtime.load(artifact).unwrap();
         let absent = frame(vec![("age", Column::Number(vec![]))]);
         let error = model.score(&absent).unwrap_err();
-        assert!(matches!(&error, RuntimeError::Signature(text) if text.contains("'job' of type text")), "{error}");
+        assert!(
+            matches!(&error, RuntimeError::Signature(text) if text.contains("'job' of type text")),
+            "{error}"
+        );
         let mistyped = frame(vec![("age", texts(&["old"])), ("job", texts(&["clerk"]))]);
         let error = model.score(&mistyped).unwrap_err();
         assert!(matches!(&error, RuntimeError::Signature(text) if text.contains("'age' must be")), "{error}");

@@ -49,7 +49,8 @@ pub(crate) fn bank(seed: u64, rows: usize, intercept: f64) -> (Frame, Vec<bool>)
     let mut outcomes = vec![];
     for _ in 0..rows {
         let (z, b) = (random.normal(), random.normal());
-        let (text, effect) = [("clerk", 0.0), ("doctor", 1.0), ("farmer", -1.0)][(random.bits() % 3) as usize];
+        let (text, effect) =
+            [("clerk", 0.0), ("doctor", 1.0), ("farmer", -1.0)][(random.bits() % 3) as usize];
         let logit = intercept + 0.8 * z - 0.5 * b + effect;
         outcomes.push(random.uniform() < 1.0 / (1.0 + (-logit).exp()));
         age.push(40.0 + 10.0 * z);

@@ -65,9 +65,8 @@ fn logistic_coefficients_recover_the_law() {
     let trained = Runtime.train(&logistic(0.01), &rows, &outcomes).unwrap();
     let artifact: Value = serde_json::from_slice(&trained.artifact).unwrap();
     let weight = |input: usize, at: usize| artifact["payload"]["coefficients"][input][at].as_f64().unwrap();
-    let deviation = |input: usize| {
-        artifact["encoder"][input]["standardised"]["standard_deviation"].as_f64().unwrap()
-    };
+    let deviation =
+        |input: usize| artifact["encoder"][input]["standardised"]["standard_deviation"].as_f64().unwrap();
     let found = [
         10.0 * weight(0, 0) / deviation(0),
         weight(1, 0) / deviation(1),
@@ -158,7 +157,8 @@ fn trees_learn_from_what_is_missing() {
         values.push(if missing { f64::NAN } else { random.normal() });
         outcomes.push(random.uniform() < if missing { 0.9 } else { 0.1 });
     }
-    let rows = frame(vec![("income", Column::Number(values)), ("constant", Column::Number(vec![1.0; 3_000]))]);
+    let rows =
+        frame(vec![("income", Column::Number(values)), ("constant", Column::Number(vec![1.0; 3_000]))]);
     let trained = Runtime.train(&boosting(1), &rows, &outcomes).unwrap();
     let probe = vec![("income", vec![f64::NAN, 0.0]), ("constant", vec![1.0, 1.0])];
     let found = scores(&trained, &frame(probe.into_iter().map(|(n, v)| (n, Column::Number(v))).collect()));
@@ -175,7 +175,10 @@ fn the_same_seed_gives_the_same_bytes() {
     assert!(first.artifact == second.artifact);
     assert_eq!(first.facts, second.facts);
     let other = Learner::GradientBoosting { budget: 0.4, max_trees: 30, seed: 8 };
-    assert!(Runtime.train(&other, &rows, &outcomes).unwrap().artifact != first.artifact, "the seed has no effect");
+    assert!(
+        Runtime.train(&other, &rows, &outcomes).unwrap().artifact != first.artifact,
+        "the seed has no effect"
+    );
 }
 
 #[test]
@@ -183,7 +186,8 @@ fn the_number_of_trees_is_bounded_and_reported() {
     let (rows, outcomes) = bank(11, 2_000, 0.0);
     let learner = Learner::GradientBoosting { budget: 1.0, max_trees: 5, seed: 1 };
     let trained = Runtime.train(&learner, &rows, &outcomes).unwrap();
-    let fact = |name: &str| trained.facts.iter().find(|(fact, _)| fact == name).map(|(_, value)| *value).unwrap();
+    let fact =
+        |name: &str| trained.facts.iter().find(|(fact, _)| fact == name).map(|(_, value)| *value).unwrap();
     assert_eq!(fact("rows").to_bits(), 2_000.0_f64.to_bits());
     assert!((1.0..=5.0).contains(&fact("trees")));
     assert!(fact("training_log_loss") < 2.0_f64.ln());

@@ -16,9 +16,17 @@ async fn the_recorded_propensity_is_the_chance_of_the_variant_that_was_given() {
     for row in &answer.rows {
         let expected = if row.variant == Variant::Champion { 0.1 } else { 0.9 };
         assert!((row.propensity - expected).abs() < 1e-12);
-        assert_eq!(row.probability.is_nan(), row.variant == Variant::Holdout, "the holdout is not told a score");
+        assert_eq!(
+            row.probability.is_nan(),
+            row.variant == Variant::Holdout,
+            "the holdout is not told a score"
+        );
     }
     let logged = world.test.lake.predictions("calls");
-    let rolling: Vec<_> = logged.iter().filter(|p| p.release.is_some() && p.variant != Variant::Shadow).collect();
-    assert!(rolling.iter().all(|p| p.champion_decision.is_some()), "what the champion would do is always logged");
+    let rolling: Vec<_> =
+        logged.iter().filter(|p| p.release.is_some() && p.variant != Variant::Shadow).collect();
+    assert!(
+        rolling.iter().all(|p| p.champion_decision.is_some()),
+        "what the champion would do is always logged"
+    );
 }

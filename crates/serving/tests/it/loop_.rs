@@ -36,7 +36,10 @@ async fn a_good_model_advances_step_by_step_and_earns_with_an_interval() {
     // treated client earns €1.25 more than a held-out one.
     let treated = view.variants.iter().find(|v| v.variant == Variant::Champion).unwrap().units as f64;
     let truth = treated * 125.0;
-    assert!(earned.low_minor.unwrap() < truth && truth < earned.high_minor.unwrap(), "{earned:?} misses {truth}");
+    assert!(
+        earned.low_minor.unwrap() < truth && truth < earned.high_minor.unwrap(),
+        "{earned:?} misses {truth}"
+    );
     assert!(view.matured < view.predictions, "the last week has not matured");
     assert!(view.net.unwrap().minor < earned.minor, "cost is subtracted");
 }
@@ -61,7 +64,10 @@ async fn a_model_whose_feed_breaks_is_rolled_back_for_the_money_it_loses() {
     assert!(verdict.unwrap().contains("loses money against the holdout"));
     assert_eq!(stage_of(&world, &id).await, Stage::RolledBack);
     let after = world.day(50, |score| score).await;
-    assert!(after.rows.iter().all(|r| r.variant == Variant::Holdout), "traffic is back with the holdout at once");
+    assert!(
+        after.rows.iter().all(|r| r.variant == Variant::Holdout),
+        "traffic is back with the holdout at once"
+    );
 }
 
 #[tokio::test]

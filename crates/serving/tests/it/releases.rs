@@ -19,7 +19,10 @@ async fn a_leak_is_stopped_by_name_although_it_shines() {
     let reason = leaky.release.reason.unwrap();
     assert!(reason.contains("contract gate") && reason.contains("duration is known only after"), "{reason}");
     let history = leaky.evidence.iter().find(|e| e.result.gate == Gate::History).unwrap();
-    assert!(history.result.detail["all"]["auc"].as_f64().unwrap() > 0.6, "all gates run and say what they found");
+    assert!(
+        history.result.detail["all"]["auc"].as_f64().unwrap() > 0.6,
+        "all gates run and say what they found"
+    );
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use greenlight_app::outcome::{PostedOutcome, record};
-use greenlight_app::release::{Decide, ReleaseView, SubmitRelease, decide, judge_shadow, start_shadow, submit};
+use greenlight_app::release::{
+    Decide, ReleaseView, SubmitRelease, decide, judge_shadow, start_shadow, submit,
+};
 use greenlight_app::{App, rollout, settle, training};
 use greenlight_domain::frame::Column;
 use greenlight_domain::prediction::PredictionId;

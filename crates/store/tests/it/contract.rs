@@ -16,8 +16,8 @@ use greenlight_store::endpoint::{SettleCursor, SettleIntent};
 use greenlight_store::ledger::StatisticRow;
 use greenlight_store::run::Run;
 use greenlight_store::{
-    Stamp, Store, StoreError, approval, audit, business_case, dataset, endpoint, evidence, initiative, ledger, meta,
-    model, policy, release, route, run, token, training,
+    Stamp, Store, StoreError, approval, audit, business_case, dataset, endpoint, evidence, initiative,
+    ledger, meta, model, policy, release, route, run, token, training,
 };
 use serde_json::json;
 
@@ -119,23 +119,37 @@ pub async fn endpoints_keep_their_cursor(store: &Store) {
     let intent = SettleIntent { run: 1, until: Micros(5), segment: 2 };
     endpoint::intend(&mut tx, "e", &intent).await.unwrap();
     assert_eq!(endpoint::intent(&mut tx, "e").await.unwrap(), Some(intent));
-    let after = SettleCursor { settled_until: Micros(5), run: 1, outcome_segment: 2, cost_until: Micros(4), ..before };
+    let after = SettleCursor {
+        settled_until: Micros(5),
+        run: 1,
+        outcome_segment: 2,
+        cost_until: Micros(4),
+        ..before
+    };
     assert!(endpoint::advance_cursor(&mut tx, "e", &before, &after).await.unwrap());
-    assert!(!endpoint::advance_cursor(&mut tx, "e", &before, &after).await.unwrap(), "only from where it was");
+    assert!(
+        !endpoint::advance_cursor(&mut tx, "e", &before, &after).await.unwrap(),
+        "only from where it was"
+    );
     endpoint::raise_watermark(&mut tx, "e", Micros(9)).await.unwrap();
     endpoint::raise_watermark(&mut tx, "e", Micros(7)).await.unwrap();
     let cursor = endpoint::cursor(&mut tx, "e").await.unwrap().unwrap();
     assert_eq!(cursor, SettleCursor { watermark: Micros(9), ..after });
     let spec = endpoint::get(&mut tx, "e").await.unwrap().unwrap();
     endpoint::upsert(&mut tx, "e", &spec, NOW).await.unwrap();
-    assert_eq!(endpoint::cursor(&mut tx, "e").await.unwrap().unwrap(), cursor, "applying again keeps the cursor");
+    assert_eq!(
+        endpoint::cursor(&mut tx, "e").await.unwrap().unwrap(),
+        cursor,
+        "applying again keeps the cursor"
+    );
     assert_eq!(endpoint::list(&mut tx).await.unwrap().len(), 1);
     assert!(endpoint::get(&mut tx, "none").await.unwrap().is_none());
 }
 
 pub async fn evidence_and_approvals_come_back_as_written(store: &Store) {
     seed_release(store).await;
-    let result = GateResult::gather(Gate::History, "fine".into(), vec![], json!({ "auc": 0.563, "n": 10059 }));
+    let result =
+        GateResult::gather(Gate::History, "fine".into(), vec![], json!({ "auc": 0.563, "n": 10059 }));
     let mut tx = store.begin().await.unwrap();
     evidence::insert(&mut tx, "00000000-0000-7000-8000-000000000001", "e.1", &result, NOW).await.unwrap();
     let found = evidence::of_release(&mut tx, "e.1").await.unwrap();
@@ -156,7 +170,10 @@ pub async fn initiatives_are_replaced(store: &Store) {
     spec.title = "Other".into();
     initiative::upsert(&mut tx, "a", &spec, NOW).await.unwrap();
     let all = initiative::list(&mut tx).await.unwrap();
-    assert_eq!(all.iter().map(|(n, s)| (n.as_str(), s.title.as_str())).collect::<Vec<_>>(), [("a", "Other"), ("b", "T")]);
+    assert_eq!(
+        all.iter().map(|(n, s)| (n.as_str(), s.title.as_str())).collect::<Vec<_>>(),
+        [("a", "Other"), ("b", "T")]
+    );
 }
 
 pub async fn meta_keeps_the_first_value(store: &Store) {
@@ -273,7 +290,9 @@ pub async fn routes_are_appended(store: &Store) {
     assert_eq!(route::current(&mut tx, "e").await.unwrap().champion_percent, 20);
     let history = route::history(&mut tx, "e").await.unwrap();
     assert_eq!(history.iter().map(|h| h.routes.version).collect::<Vec<_>>(), [2, 1]);
-    let twice = route::insert(&mut tx, "e", &Routes { version: 2, ..Routes::default() }, "why", NOW).await.unwrap_err();
+    let twice = route::insert(&mut tx, "e", &Routes { version: 2, ..Routes::default() }, "why", NOW)
+        .await
+        .unwrap_err();
     assert!(matches!(twice, StoreError::Conflict), "{twice}");
 }
 

@@ -18,8 +18,9 @@ async fn sqlite(folder: &tempfile::TempDir) -> Store {
 
 /// A fresh database on the PostgreSQL that the script started.
 async fn postgres() -> Store {
-    let server = std::env::var("GREENLIGHT_TEST_POSTGRES_URL")
-        .expect("GREENLIGHT_TEST_POSTGRES_URL names no PostgreSQL; run the tests with script/test, which starts one");
+    let server = std::env::var("GREENLIGHT_TEST_POSTGRES_URL").expect(
+        "GREENLIGHT_TEST_POSTGRES_URL names no PostgreSQL; run the tests with script/test, which starts one",
+    );
     sqlx::any::install_default_drivers();
     let name = format!("contract_{}", uuid::Uuid::now_v7().simple());
     let mut admin = sqlx::AnyConnection::connect(&server).await.unwrap();

@@ -1,0 +1,109 @@
+//! The golden list of routes × roles. A route that is missing here is a route that nobody thought about.
+
+use axum::http::StatusCode;
+use greenlight_domain::role::Role;
+
+use crate::server::Server;
+
+/// Method, path, and the roles that get past authorisation.
+const ROUTES: &[(&str, &str, &str)] = &[
+    ("GET", "/v1/initiatives", "viewer scientist approver operator admin"),
+    ("GET", "/v1/initiatives/calls", "viewer scientist approver operator admin"),
+    ("GET", "/v1/endpoints", "viewer scientist approver operator admin"),
+    ("GET", "/v1/endpoints/calls", "viewer scientist approver operator admin"),
+    ("GET", "/v1/endpoints/calls/ledger", "viewer scientist approver operator admin"),
+    ("GET", "/v1/releases", "viewer scientist approver operator admin"),
+    ("GET", "/v1/releases/calls.1", "viewer scientist approver operator admin"),
+    ("GET", "/v1/models", "viewer scientist approver operator admin"),
+    ("GET", "/v1/models/honest/versions/1", "viewer scientist approver operator admin"),
+    ("GET", "/v1/runs", "viewer scientist approver operator admin"),
+    (
+        "GET",
+        "/v1/artifacts/0000000000000000000000000000000000000000000000000000000000000000",
+        "viewer scientist approver operator admin",
+    ),
+    (
+        "PUT",
+        "/v1/artifacts/0000000000000000000000000000000000000000000000000000000000000000",
+        "scientist admin",
+    ),
+    ("POST", "/v1/apply", "scientist admin"),
+    ("POST", "/v1/trainings/none/runs", "scientist admin"),
+    ("POST", "/v1/releases", "scientist admin"),
+    ("POST", "/v1/releases/calls.1/shadow", "scientist admin"),
+    ("POST", "/v1/releases/calls.1/shadow/judge", "scientist admin"),
+    ("POST", "/v1/releases/calls.1/decisions", "approver admin"),
+    ("POST", "/v1/releases/calls.1/rollout", "operator admin"),
+    ("POST", "/v1/releases/calls.1/rollout/look", "operator admin"),
+    ("POST", "/v1/releases/calls.1/rollback", "operator admin"),
+    ("POST", "/v1/endpoints/calls/outcomes", "operator admin"),
+    ("POST", "/v1/endpoints/calls/settle", "operator admin"),
+    ("GET", "/v1/tokens", "admin"),
+    ("POST", "/v1/tokens", "admin"),
+    ("DELETE", "/v1/tokens/none", "admin"),
+    ("GET", "/v1/audit", "approver operator admin"),
+    ("GET", "/v2/models/calls", "viewer scientist approver operator admin"),
+    ("POST", "/v2/models/calls/infer", "operator admin"),
+];
+
+fn body(path: &str) -> &'static str {
+    match path {
+        "/v1/apply" => r#"{"documents": []}"#,
+        "/v1/releases" => r#"{"endpoint": "none", "model": "none@1"}"#,
+        "/v1/tokens" => r#"{"name": "", "role": "viewer"}"#,
+        "/v1/endpoints/calls/outcomes" => r#"{"outcomes": []}"#,
+        p if p.ends_with("/decisions") => r#"{"approved": true}"#,
+        p if p.ends_with("/rollback") => r#"{"reason": "why"}"#,
+        _ => "{}",
+    }
+}
+
+#[tokio::test]
+async fn each_role_gets_past_authorisation_exactly_where_the_list_says() {
+    let server = Server::start().await;
+    for role in Role::ALL {
+        let token = server.token(role).await;
+        for (method, path, roles) in ROUTES {
+            let reply = server.send(method, path, Some(&token), body(path)).await;
+            let allowed = roles.split(' ').any(|r| r == role.as_str());
+            assert_eq!(
+                reply.status != StatusCode::FORBIDDEN,
+                allowed,
+                "{role} {method} {path}: {}",
+                reply.text
+            );
+            assert_ne!(reply.status, StatusCode::UNAUTHORIZED, "{role} {method} {path}");
+            assert!(!reply.status.is_server_error(), "{role} {method} {path}: {}", reply.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_valid_token_nothing_is_said() {
+    let server = Server::start().await;
+    for token in [None, Some("gl_0000"), Some("")] {
+        for (method, path, _) in ROUTES {
+            let reply = server.send(method, path, token, body(path)).await;
+            assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_token_ends_at_once_and_secrets_are_not_listed() {
+    let server = Server::start().await;
+    let admin = server.token(Role::Admin).await;
+    let issued =
+        server.send("POST", "/v1/tokens", Some(&admin), r#"{"name": "ada", "role": "approver"}"#).await;
+    let secret = issued.json["token"].as_str().unwrap().to_owned();
+    let id = issued.json["id"].as_str().unwrap().to_owned();
+    assert_eq!(server.send("GET", "/v1/runs", Some(&secret), "").await.status, StatusCode::OK);
+    let listed = server.send("GET", "/v1/tokens", Some(&admin), "").await;
+    assert!(!listed.text.contains(secret.trim_start_matches("gl_")));
+    server.send("DELETE", &format!("/v1/tokens/{id}"), Some(&admin), "").await;
+    assert_eq!(server.send("GET", "/v1/runs", Some(&secret), "").await.status, StatusCode::UNAUTHORIZED);
+    let trail = server.send("GET", "/v1/audit?limit=2", Some(&admin), "").await;
+    let actions: Vec<&str> =
+        trail.json.as_array().unwrap().iter().map(|l| l["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["token.revoke", "token.issue"]);
+}

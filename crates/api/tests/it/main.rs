@@ -1,0 +1,7 @@
+//! The API over HTTP semantics: who may what, and what bad input gets.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod access;
+mod bad_input;
+mod server;

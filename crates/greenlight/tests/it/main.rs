@@ -1,0 +1,7 @@
+//! The binary as its users run it: real processes, real files, real signals.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod kill;
+mod process;
+mod verbs;
