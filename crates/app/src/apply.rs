@@ -1,6 +1,6 @@
 //! Manifests: planned first, then applied in one transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use greenlight_domain::dataset::{ColumnRole, ContractReport, DatasetSpec, check_column};
 use greenlight_domain::manifest::Document;
@@ -67,10 +67,10 @@ fn check(documents: &[Document]) -> Result<Vec<&Document>, AppError> {
             documents.len()
         )));
     }
-    let mut seen = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for document in documents {
         document.validate()?;
-        if seen.insert((document.kind(), document.reference()), ()).is_some() {
+        if !seen.insert((document.kind(), document.reference())) {
             let name = document.reference();
             return Err(AppError::Invalid(format!("{} {name} is described twice", document.kind())));
         }

@@ -54,15 +54,14 @@ pub async fn settle(app: &App, actor: &Actor, endpoint: &str) -> Result<Settled,
         }
     };
     let resumed = app.lake.settlements_of(endpoint, intent.run).await?;
-    let settlements = match resumed {
-        Some(settlements) => settlements,
-        None => {
-            let settlements = value_all(app, &live, &initiative.value.outcome, &before, &intent).await?;
-            if !settlements.is_empty() {
-                app.lake.write_settlements(endpoint, intent.run, &settlements).await?;
-            }
-            settlements
+    let settlements = if let Some(written) = resumed {
+        written
+    } else {
+        let valued = value_all(app, &live, &initiative.value.outcome, &before, &intent).await?;
+        if !valued.is_empty() {
+            app.lake.write_settlements(endpoint, intent.run, &valued).await?;
         }
+        valued
     };
     let corrected = settlements.iter().filter(|s| s.reverses.is_some()).count();
     let matured = settlements.len() - corrected;

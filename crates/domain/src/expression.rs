@@ -157,13 +157,11 @@ fn compile(expr: &Expr, scope: &dyn Scope) -> Result<(Node, Kind), DomainError> 
 }
 
 fn column(scope: &dyn Scope, table: &str, name: &str) -> Result<(Node, Kind), DomainError> {
-    match scope.resolve(table, name) {
-        Some((slot, kind)) => Ok((Node::Slot(slot), kind)),
-        None => {
-            let asked = if table.is_empty() { name.to_owned() } else { format!("{table}.{name}") };
-            refuse(format!("there is no column '{asked}'; there are {}", scope.names().join(", ")))
-        }
+    if let Some((slot, kind)) = scope.resolve(table, name) {
+        return Ok((Node::Slot(slot), kind));
     }
+    let asked = if table.is_empty() { name.to_owned() } else { format!("{table}.{name}") };
+    refuse(format!("there is no column '{asked}'; there are {}", scope.names().join(", ")))
 }
 
 fn constant(value: &SqlValue) -> Result<(Node, Kind), DomainError> {
@@ -263,13 +261,12 @@ fn case<'a>(
     let mut kind = Kind::Null;
     let mut compiled = Vec::new();
     for (condition, result) in arms {
-        let condition = match operand {
-            Some(operand) => binary(operand, &BinaryOperator::Eq, condition, scope)?.0,
-            None => {
-                let (node, condition_kind) = compile(condition, scope)?;
-                need(condition_kind, Kind::Bool, condition)?;
-                node
-            }
+        let condition = if let Some(operand) = operand {
+            binary(operand, &BinaryOperator::Eq, condition, scope)?.0
+        } else {
+            let (node, condition_kind) = compile(condition, scope)?;
+            need(condition_kind, Kind::Bool, condition)?;
+            node
         };
         let (node, result_kind) = compile(result, scope)?;
         kind = unify(kind, result_kind, result)?;

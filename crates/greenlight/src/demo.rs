@@ -64,7 +64,7 @@ pub(crate) async fn run(demo: Demo) -> Result<(), Failure> {
     if demo.json {
         println!(
             "{}",
-            json!({ "ledger": ledger, "release": release, "seconds": started.elapsed().as_secs_f64() })
+            json!({ "ledger": ledger, "release": release, "seconds": started.elapsed().as_secs_f64(), "tokens": people.tokens })
         );
     } else {
         println!("{}", report::ledger(&ledger, &release));
@@ -280,7 +280,7 @@ async fn roll_out(say: &Teller, people: &People, replay: &mut Replay, release: &
 async fn serve_on(demo: &Demo, running: Running, people: &People) -> Result<(), Failure> {
     if !demo.exit {
         println!("Pages:  {}/", running.url);
-        println!("Sign in with this token (viewer): {}", people.viewer_token);
+        println!("Sign in with this token (viewer): {}", people.tokens["viewer"]);
         println!(
             "An approver, an operator and a scientist have theirs; issue more with 'greenlight token issue'."
         );

@@ -1,7 +1,7 @@
 //! Wiring a server: storage, lake, models, API and pages on one port.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,22 +58,24 @@ impl Running {
     }
 }
 
-/// Starts a server.
-pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
-    std::fs::create_dir_all(&settings.data)
-        .map_err(|e| Failure::Input(format!("{}: {e}", settings.data.display())))?;
-    let database = settings
-        .database
-        .clone()
-        .unwrap_or_else(|| format!("sqlite:{}", settings.data.join("greenlight.db").display()));
+/// Opens a data folder: database, lake (recovering what a crash left behind), artifacts, models.
+pub(crate) async fn open(data: &Path, database: Option<&str>) -> Result<Arc<App>, Failure> {
+    std::fs::create_dir_all(data).map_err(|e| Failure::Input(format!("{}: {e}", data.display())))?;
+    let embedded = format!("sqlite:{}", data.join("greenlight.db").display());
     let app = App::start(Parts {
-        store: Store::connect(&database).await.map_err(AppError::from)?,
-        lake: Arc::new(LocalLake::open(settings.data.join("lake")).map_err(AppError::from)?),
+        store: Store::connect(database.unwrap_or(&embedded)).await.map_err(AppError::from)?,
+        lake: Arc::new(LocalLake::open(data.join("lake")).map_err(AppError::from)?),
         runtime: Arc::new(Runtime::default()),
-        artifacts: Artifacts::open(settings.data.join("artifacts"))?,
+        artifacts: Artifacts::open(data.join("artifacts"))?,
         clock: Clock::System,
     })
     .await?;
+    Ok(app)
+}
+
+/// Starts a server.
+pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
+    let app = open(&settings.data, settings.database.as_deref()).await?;
     let first_token = app.issue_first_token().await?;
     let serving = Arc::new(Serving::start(Arc::clone(&app)));
     let state = ApiState { app: Arc::clone(&app), serving };

@@ -119,49 +119,28 @@ fn run(
         share(yt)
     );
 }
-fn main() {
-    let (f, y) = csv();
-    let n = f.rows();
-    let mut r = Random(1);
-    let mut te = vec![];
-    let mut tr = vec![];
-    for i in 0..n {
-        if r.uniform() < 0.2 { te.push(i) } else { tr.push(i) }
-    }
-    let pick = |v: &[usize]| v.iter().map(|i| y[*i]).collect::<Vec<_>>();
-    let (ftr, ytr, fte, yte) = (f.take(&tr), pick(&tr), f.take(&te), pick(&te));
-    for it in [20, 50, 100, 200, 400] {
-        let t = Instant::now();
-        let m = Runtime
-            .train(&Learner::LogisticRegression { alpha: 1.0, max_iterations: it }, &ftr, &ytr)
-            .unwrap();
-        println!("lr it {it} {:?} {:?}", t.elapsed(), m.facts[2]);
-    }
-    for (bu, sh, g, c) in [
-        (0.5, 1, false, true),
-        (0.5, 1, false, false),
-        (0.5, 1, true, true),
-        (0.5, 2, false, true),
-        (0.5, 4, false, true),
-        (1.0, 1, false, true),
-        (1.0, 1, false, false),
-        (1.0, 1, true, true),
-        (1.0, 2, false, true),
-        (1.0, 4, false, true),
-        (1.5, 1, false, true),
-        (1.5, 4, false, true),
-        (2.0, 1, false, true),
-        (2.0, 4, false, true),
-    ] {
-        run("bank", &ftr, &ytr, &fte, &yte, bu, sh, g, c);
-    }
-    let (a, y) = bank(1, 12000, -2.5);
-    let (b, z) = bank(2, 20000, -2.5);
-    for (bu, sh) in [(0.5, 1), (0.5, 4), (1.0, 1), (1.0, 4), (2.0, 1)] {
-        run("syn12k", &a, &y, &b, &z, bu, sh, false, true);
-    }
-    let (a, y) = bank(1, 120000, -2.5);
-    for (bu, sh) in [(0.5, 1), (0.5, 3), (0.5, 12), (1.0, 3), (1.0, 12)] {
-        run("syn120k", &a, &y, &b, &z, bu, sh, false, true);
-    }
+fn report(tag:&str, l:&Learner, tr:&Frame, y:&[bool], te:&Frame, yt:&[bool]){
+  let t=Instant::now(); let m=match Runtime.train(l,tr,y){Ok(m)=>m,Err(e)=>{println!("{tag} {l:?} ERR {e}");return;}}; let el=t.elapsed();
+  let t=Instant::now(); let model=Runtime.load(&m.artifact).unwrap(); let ld=t.elapsed();
+  let t=Instant::now(); let s=model.score(te).unwrap(); let sc=t.elapsed();
+  let strain=model.score(tr).unwrap();
+  let ones:Vec<Frame>=(0..256).map(|i|te.take(&[i])).collect(); let mut best=std::time::Duration::MAX;
+  for _ in 0..20{ let t=Instant::now(); for o in &ones{std::hint::black_box(model.score(std::hint::black_box(o)).unwrap());} best=best.min(t.elapsed()/256);}
+  println!("{tag} {l:?}\n   train {el:?} load {ld:?} bytes {} auc {:.4} (train {:.4}) ll {:.4} mean {:.4} share {:.4} batch {:?}/row single(min of 20x256 rows) {best:?} {:?}", m.artifact.len(), auc(&s,yt), auc(&strain,y), ll(&s,yt), mean(&s), share(yt), sc/(te.rows() as u32), m.facts);
+  let mut o:Vec<usize>=(0..s.len()).collect(); o.sort_by(|a,b|s[*a].total_cmp(&s[*b]));
+  let d:Vec<String>=o.chunks(s.len()/10+1).map(|c|{let p=c.iter().map(|i|s[*i]).sum::<f64>()/c.len() as f64; let q=c.iter().filter(|i|yt[**i]).count() as f64/c.len() as f64; format!("{p:.3}/{q:.3}")}).collect();
+  println!("   {}", d.join(" "));
+}
+fn main(){
+  let gb=|budget,max_trees|Learner::GradientBoosting{budget,max_trees,seed:1}; let lr=Learner::LogisticRegression{alpha:1.0,max_iterations:200};
+  let (f,y)=csv(); let n=f.rows(); let mut r=Random(1); let mut te=vec![];let mut tr=vec![]; for i in 0..n{ if r.uniform()<0.2{te.push(i)}else{tr.push(i)} }
+  let pick=|v:&[usize]|v.iter().map(|i|y[*i]).collect::<Vec<_>>();
+  let (ftr,ytr,fte,yte)=(f.take(&tr),pick(&tr),f.take(&te),pick(&te));
+  report("bank",&lr,&ftr,&ytr,&fte,&yte);
+  for bu in [0.5,1.0,1.5,2.0]{report("bank",&gb(bu,500),&ftr,&ytr,&fte,&yte);}
+  report("bank-full",&gb(1.0,500),&f,&y,&f,&y);
+  let (a,y)=bank(1,120000,-2.5); let (b,z)=bank(2,20000,-2.5);
+  report("syn120k",&gb(0.5,500),&a,&y,&b,&z); report("syn120k",&gb(1.0,500),&a,&y,&b,&z);
+  let (a,y)=bank(1,12000,-2.5); for bu in [0.5,1.0]{report("syn12k",&gb(bu,500),&a,&y,&b,&z);}
+  if false { run("",&a,&y,&b,&z,0.5,1,false,true); }
 }

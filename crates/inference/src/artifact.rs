@@ -35,6 +35,8 @@ pub(crate) const MAX_BYTES: usize = 256 << 20;
 pub(crate) const MAX_FEATURES: usize = 4_096;
 /// Most different texts that a model knows of one column.
 pub(crate) const MAX_VOCABULARY: usize = 10_000;
+/// Most members of an ensemble.
+pub(crate) const MAX_MEMBERS: usize = 10_000;
 /// Most trees of an ensemble.
 pub(crate) const MAX_TREES: usize = 100_000;
 /// Most splits and leaves of an ensemble, taken together.
@@ -81,11 +83,19 @@ pub(crate) struct LogisticParts {
     pub(crate) coefficients: Bounded<Bounded<f64, MAX_VOCABULARY>, MAX_FEATURES>,
 }
 
-/// Weights of a tree ensemble. In each fold the logit is the base plus one leaf of each tree; the probability is
-/// the mean over the folds of the logistic function of the logit.
+/// Weights of a tree ensemble: the probability is the mean of what its members say.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EnsembleParts {
+    /// Models that were trained apart from one another.
+    pub(crate) members: Bounded<MemberParts, MAX_MEMBERS>,
+}
+
+/// One boosted model. In each fold its logit is the base plus one leaf of each tree; it says the mean over the folds
+/// of the logistic function of the logit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MemberParts {
     /// The logit before the first tree.
     pub(crate) base_logit: f64,
     /// The trees, in the order in which they are added up.

@@ -3,9 +3,11 @@
 //! Owns what a learner may be given. It refuses rows on which a learner library would panic, or from which nothing
 //! can be learnt, and says which column is at fault. The learners live in the modules below, one each.
 
+mod coding;
 mod flatten;
 mod gradient_boosting;
 mod logistic_regression;
+mod pasting;
 
 use std::collections::{BTreeSet, HashSet};
 

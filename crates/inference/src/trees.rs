@@ -4,11 +4,15 @@
 //! does not come after its parent; it stays in bounds because every index is checked there. It refuses weights that
 //! are not finite. It knows no learner library.
 
+use std::ops::Range;
+
 use greenlight_app::runtime::{Model, RuntimeError};
 use greenlight_domain::frame::{ColumnType, Field, Frame};
 use greenlight_domain::model::Signature;
 
-use crate::artifact::{ColumnEncoding, EnsembleParts, FOLDS, MAX_NODES, TreeParts, refused};
+use crate::artifact::{
+    ColumnEncoding, EnsembleParts, FOLDS, MAX_NODES, MAX_TREES, MemberParts, TreeParts, refused,
+};
 use crate::encoder::{Encoder, Reading, Vocabulary};
 use crate::logistic::{logistic, probabilities};
 use crate::runtime::signature;
@@ -34,10 +38,17 @@ struct Split {
     missing: u32,
 }
 
-/// All trees of a model, one after the other.
+/// One boosted model: where it starts, and its trees in [`Ensemble::roots`].
+#[derive(Debug, Clone, PartialEq)]
+struct Member {
+    base_logit: f64,
+    trees: Range<usize>,
+}
+
+/// All trees of all members, one after the other.
 #[derive(Debug, Default, PartialEq)]
 struct Ensemble {
-    base_logit: f64,
+    members: Vec<Member>,
     roots: Vec<u32>,
     splits: Vec<Split>,
     leaves: Vec<[f32; FOLDS]>,
@@ -48,22 +59,38 @@ struct Ensemble {
 impl Ensemble {
     /// Checks the parts and lays them out. `sizes` has the size of the vocabulary of each input, `None` for numbers.
     fn new(parts: &EnsembleParts, sizes: &[Option<usize>]) -> Result<Self, RuntimeError> {
-        let nodes: usize = parts.trees.0.iter().map(|tree| tree.feature.len() + tree.leaf.len()).sum();
-        if nodes > MAX_NODES {
-            return Err(refused(format!(
-                "it has {nodes} splits and leaves and the limit is {MAX_NODES}; train with fewer trees"
-            )));
+        let members = &parts.members.0;
+        if members.is_empty() {
+            return Err(refused("it has no member; train it again"));
         }
-        if !parts.base_logit.is_finite() {
-            return Err(refused("its base logit is not a finite number; train it again"));
+        let trees = || members.iter().flat_map(|member| &member.trees.0);
+        let nodes: usize = trees().map(|tree| tree.feature.len() + tree.leaf.len()).sum();
+        for (count, limit, name) in [(trees().count(), MAX_TREES, "trees"), (nodes, MAX_NODES, "nodes")] {
+            if count > limit {
+                return Err(refused(format!(
+                    "it has {count} {name} and the limit is {limit}; train with fewer trees"
+                )));
+            }
         }
-        let mut ensemble = Self { base_logit: parts.base_logit, ..Self::default() };
-        for (index, tree) in parts.trees.0.iter().enumerate() {
+        let mut ensemble = Self::default();
+        for (index, member) in members.iter().enumerate() {
             ensemble
-                .push(tree, sizes)
-                .map_err(|problem| refused(format!("tree {index}: {problem}; train the model again")))?;
+                .push_member(member, sizes)
+                .map_err(|problem| refused(format!("member {index}: {problem}; train the model again")))?;
         }
         Ok(ensemble)
+    }
+
+    fn push_member(&mut self, member: &MemberParts, sizes: &[Option<usize>]) -> Result<(), String> {
+        if !member.base_logit.is_finite() {
+            return Err("its base logit is not a finite number".into());
+        }
+        let first = self.roots.len();
+        for (index, tree) in member.trees.0.iter().enumerate() {
+            self.push(tree, sizes).map_err(|problem| format!("tree {index}: {problem}"))?;
+        }
+        self.members.push(Member { base_logit: member.base_logit, trees: first..self.roots.len() });
+        Ok(())
     }
 
     fn push(&mut self, tree: &TreeParts, sizes: &[Option<usize>]) -> Result<(), String> {
@@ -174,20 +201,22 @@ impl Ensemble {
 
     /// Appends the probability of each row of `matrix` (row-major, at most [`BLOCK_ROWS`] rows of `width` columns).
     fn score(&self, matrix: &[f64], width: usize, scores: &mut Vec<f64>) {
-        let mut logits = [[self.base_logit; FOLDS]; BLOCK_ROWS];
-        for root in &self.roots {
-            for (row, logits) in matrix.chunks_exact(width).zip(&mut logits) {
-                for (logit, value) in logits.iter_mut().zip(self.leaf(*root, row)) {
-                    *logit += f64::from(*value);
+        let mut sums = [0.0; BLOCK_ROWS];
+        for member in &self.members {
+            let mut logits = [[member.base_logit; FOLDS]; BLOCK_ROWS];
+            for root in &self.roots[member.trees.clone()] {
+                for (row, logits) in matrix.chunks_exact(width).zip(&mut logits) {
+                    for (logit, value) in logits.iter_mut().zip(self.leaf(*root, row)) {
+                        *logit += f64::from(*value);
+                    }
                 }
+            }
+            for ((_, folds), sum) in matrix.chunks_exact(width).zip(&logits).zip(&mut sums) {
+                *sum += folds.iter().map(|fold| logistic(*fold)).sum::<f64>() / FOLDS as f64;
             }
         }
         let rows = matrix.len() / width;
-        scores.extend(
-            logits[..rows]
-                .iter()
-                .map(|folds| folds.iter().map(|fold| logistic(*fold)).sum::<f64>() / FOLDS as f64),
-        );
+        scores.extend(sums[..rows].iter().map(|sum| sum / self.members.len() as f64));
     }
 }
 
@@ -276,6 +305,7 @@ impl Model for TreeModel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::artifact::Bounded;
 
     fn stump(left_categories: Vec<u32>, threshold: f64) -> TreeParts {
         TreeParts {
@@ -290,7 +320,8 @@ mod tests {
     }
 
     fn ensemble(tree: TreeParts, size: Option<usize>) -> Ensemble {
-        let parts = EnsembleParts { base_logit: 0.0, trees: crate::artifact::Bounded(vec![tree]) };
+        let member = MemberParts { base_logit: 0.0, trees: Bounded(vec![tree]) };
+        let parts = EnsembleParts { members: Bounded(vec![member]) };
         Ensemble::new(&parts, &[size]).unwrap()
     }
 

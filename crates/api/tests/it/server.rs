@@ -14,32 +14,38 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
-pub struct Server {
-    pub test: TestApp,
+pub(crate) struct Server {
+    pub(crate) test: TestApp,
     router: Router,
 }
 
-pub struct Reply {
-    pub status: StatusCode,
-    pub content_type: String,
-    pub json: Value,
-    pub text: String,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: String,
+    pub(crate) json: Value,
+    pub(crate) text: String,
 }
 
 impl Server {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let test = TestApp::with_calls().await;
         let serving = Arc::new(Serving::start(Arc::clone(&test.app)));
         let router = router(ApiState { app: Arc::clone(&test.app), serving });
         Self { test, router }
     }
 
-    pub async fn token(&self, role: Role) -> String {
+    pub(crate) async fn token(&self, role: Role) -> String {
         let admin = App::system_actor();
         self.test.app.issue_token(&admin, &actor(role.as_str(), role).name, role).await.unwrap().token
     }
 
-    pub async fn send(&self, method: &str, path: &str, token: Option<&str>, body: impl Into<Body>) -> Reply {
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: impl Into<Body>,
+    ) -> Reply {
         let mut request =
             Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
         if let Some(token) = token {

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use greenlight_app::AppError;
-use greenlight_app::lake::Lake as _;
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -24,10 +23,8 @@ pub(crate) enum Lake {
 impl Lake {
     pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
         let Self::Ids { endpoint, data } = self;
-        let lake = greenlight_lake::LocalLake::open(data.join("lake")).map_err(AppError::from)?;
-        // Ids need no features; the tables keep those that they have.
-        lake.open(&endpoint, std::sync::Arc::from([])).await.map_err(AppError::from)?;
-        let ids = lake.prediction_ids(&endpoint).await.map_err(AppError::from)?;
+        let app = crate::server::open(&data, None).await?;
+        let ids = app.lake.prediction_ids(&endpoint).await.map_err(AppError::from)?;
         if json {
             println!("{}", json!(ids));
         } else {

@@ -1,5 +1,7 @@
 //! The people of the demo, each with a token and a role of their own.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::text;
@@ -17,9 +19,12 @@ pub(crate) struct People {
     pub operator: Client,
     /// Vera looks.
     pub viewer: Client,
-    /// Vera's token, to sign in with.
-    pub viewer_token: String,
+    /// Their tokens by role, to sign in with. The data of a demo are thrown away, and so are these.
+    pub tokens: BTreeMap<&'static str, String>,
 }
+
+/// The roles, in the order in which their tokens are issued.
+const ROLES: [&str; 5] = ["scientist", "approver", "second approver", "operator", "viewer"];
 
 impl People {
     /// Issues their tokens.
@@ -42,7 +47,7 @@ impl People {
             second_approver: admin.with_token(&tokens[2]),
             operator: admin.with_token(&tokens[3]),
             viewer: admin.with_token(&tokens[4]),
-            viewer_token: tokens.swap_remove(4),
+            tokens: ROLES.into_iter().zip(tokens).collect(),
         })
     }
 }

@@ -6,22 +6,22 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-pub const BINARY: &str = env!("CARGO_BIN_EXE_greenlight");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_greenlight");
 
-pub fn manifests() -> PathBuf {
+pub(crate) fn manifests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/bank")
 }
 
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub url: String,
+    pub(crate) url: String,
     /// The admin token, on a first start.
-    pub first_token: Option<String>,
+    pub(crate) first_token: Option<String>,
 }
 
 impl Server {
     /// Starts a server on a free port and waits until it answers.
-    pub fn start(data: &Path) -> Self {
+    pub(crate) fn start(data: &Path) -> Self {
         let mut child = Command::new(BINARY)
             .args(["serve", "--json", "--listen", "127.0.0.1:0", "--settle-every", "0", "--data"])
             .arg(data)
@@ -40,13 +40,13 @@ impl Server {
     }
 
     /// SIGKILL: nothing is flushed, nothing is closed.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Runs a verb against this server.
-    pub fn verb(&self, token: &str, arguments: &[&str]) -> Output {
+    pub(crate) fn verb(&self, token: &str, arguments: &[&str]) -> Output {
         Command::new(BINARY)
             .args(arguments)
             .env("GREENLIGHT_URL", &self.url)
@@ -56,7 +56,7 @@ impl Server {
     }
 
     /// Runs a verb with `--json` that must succeed.
-    pub fn json(&self, token: &str, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, token: &str, arguments: &[&str]) -> Value {
         let mut all = arguments.to_vec();
         all.push("--json");
         let output = self.verb(token, &all);

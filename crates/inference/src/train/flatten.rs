@@ -12,11 +12,14 @@ use crate::artifact::{FOLDS, TreeParts};
 
 const WORD_BITS: usize = u32::BITS as usize;
 
+/// The learner's code of each position of a vocabulary; `None` where the learner has not seen the text.
+pub(super) type TextCodes = Vec<Option<usize>>;
+
 /// The nodes of one tree, splits in the order of their distance from the root, so that a child follows its parent.
-/// `vocabularies` has the size of each input's vocabulary, `None` for numbers.
+/// `codes` has, for each input of text, the learner's code of each position of the vocabulary.
 pub(super) fn flatten(
     nodes: &HashMap<usize, Node>,
-    vocabularies: &[Option<usize>],
+    codes: &[Option<TextCodes>],
 ) -> Result<TreeParts, RuntimeError> {
     let mut tree = TreeParts::default();
     let mut queue = Queue { nodes, splits: Vec::new(), leaves: Vec::new() };
@@ -31,7 +34,7 @@ pub(super) fn flatten(
         } else {
             queue.place(node.missing_node)?
         };
-        let (threshold, words) = test(node, vocabularies)?;
+        let (threshold, words) = test(node, codes)?;
         tree.feature.push(node.split_feature as u32);
         tree.threshold.push(threshold);
         tree.left_categories.push(words);
@@ -71,16 +74,19 @@ impl Queue<'_> {
     }
 }
 
-/// Threshold of a number, or the bits of the texts that go left. The library counts texts from 1, we from 0.
-fn test(node: &Node, vocabularies: &[Option<usize>]) -> Result<(f64, Vec<u32>), RuntimeError> {
-    match (vocabularies.get(node.split_feature), node.left_cats.as_deref()) {
+/// Threshold of a number, or the bits of the texts that go left. A text that the learner has not seen goes where a
+/// missing one goes.
+fn test(node: &Node, codes: &[Option<TextCodes>]) -> Result<(f64, Vec<u32>), RuntimeError> {
+    match (codes.get(node.split_feature), node.left_cats.as_deref()) {
         (Some(None), None) => Ok((node.split_value, Vec::new())),
-        (Some(Some(size)), Some(bytes)) => {
-            let mut words = vec![0_u32; size.div_ceil(WORD_BITS)];
-            for position in 0..*size {
-                let code = position + 1;
-                let set = bytes.get(code / 8).is_some_and(|byte| byte >> (code % 8) & 1 == 1);
-                words[position / WORD_BITS] |= u32::from(set) << (position % WORD_BITS);
+        (Some(Some(codes)), Some(bytes)) => {
+            let mut words = vec![0_u32; codes.len().div_ceil(WORD_BITS)];
+            for (position, code) in codes.iter().enumerate() {
+                let left = match code {
+                    Some(code) => bytes.get(code / 8).is_some_and(|byte| byte >> (code % 8) & 1 == 1),
+                    None => node.missing_node == node.left_child,
+                };
+                words[position / WORD_BITS] |= u32::from(left) << (position % WORD_BITS);
             }
             Ok((0.0, words))
         }

@@ -106,7 +106,7 @@ fn changed(artifact: &str, pointer: &str, value: Value) -> Vec<u8> {
 
 #[test]
 fn trees_that_would_loop_or_leave_their_arrays_are_refused() {
-    let tree = "/payload/trees/0";
+    let tree = "/payload/members/0/trees/0";
     let cases = [
         ("/left", json!([0, -2]), "split 0: its left child 0 is out of range"),
         ("/right", json!([-1, 0]), "split 1: its right child 0 is out of range"),
@@ -159,7 +159,7 @@ fn parts_that_do_not_fit_one_another_are_refused() {
             "column 'age'",
         ),
         (TREES, "/inputs/0/type", json!("date"), "unknown variant `date`"),
-        (TREES, "/payload/base_logit", json!("high"), "not a file that Greenlight wrote"),
+        (TREES, "/payload/members/0/base_logit", json!("high"), "not a file that Greenlight wrote"),
     ];
     for (artifact, pointer, value, expected) in cases {
         let problem = refusal(&changed(artifact, pointer, value));
@@ -179,9 +179,17 @@ fn sizes_past_the_bounds_are_refused() {
 
     let leaf = json!({ "feature": [], "threshold": [], "left_categories": [], "left": [], "right": [], "missing": [],
         "leaf": [[0, 0, 0, 0, 0]] });
-    let trees = |count: usize| changed(TREES, "/payload/trees", Value::Array(vec![leaf.clone(); count]));
+    let trees =
+        |count: usize| changed(TREES, "/payload/members/0/trees", Value::Array(vec![leaf.clone(); count]));
     assert!(refusal(&trees(100_001)).contains("more than 100000 entries"));
     assert!(Runtime.load(&trees(100_000)).is_ok());
+    let member = json!({ "base_logit": 0.0, "trees": vec![leaf.clone(); 60_000] });
+    let two = changed(TREES, "/payload/members", json!([member.clone(), member]));
+    assert!(refusal(&two).contains("it has 120000 trees and the limit is 100000"));
+    let member = json!({ "base_logit": 0.0, "trees": [] });
+    let crowd = changed(TREES, "/payload/members", Value::Array(vec![member; 10_001]));
+    assert!(refusal(&crowd).contains("more than 10000 entries"));
+    assert!(refusal(&changed(TREES, "/payload/members", json!([]))).contains("it has no member"));
 
     let inputs: Vec<Value> = (0..5_000).map(|i| json!({ "name": i.to_string(), "type": "number" })).collect();
     assert!(refusal(&changed(TREES, "/inputs", Value::Array(inputs))).contains("more than 4096 entries"));

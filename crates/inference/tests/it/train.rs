@@ -15,7 +15,7 @@ fn logistic(alpha: f64) -> Learner {
 }
 
 fn boosting(seed: u64) -> Learner {
-    Learner::GradientBoosting { budget: 0.5, max_trees: 100, seed }
+    Learner::GradientBoosting { budget: 1.0, max_trees: 500, seed }
 }
 
 fn scores(trained: &TrainedModel, rows: &Frame) -> Vec<f64> {
@@ -37,7 +37,7 @@ fn both_learners_find_the_signal_and_its_level() {
         let (fresh, later) = bank(2, 12_000, intercept);
         let lawful: Vec<f64> = (0..fresh.rows()).map(|row| lawful_logit(&fresh, row)).collect();
         let best = auc(&lawful, &later);
-        for (learner, slack) in [(logistic(1.0), 0.005), (boosting(1), 0.02)] {
+        for (learner, slack) in [(logistic(1.0), 0.005), (boosting(1), 0.015)] {
             let trained = Runtime.train(&learner, &rows, &outcomes).unwrap();
             assert_eq!(trained.flavor, FLAVOR);
             let scores = scores(&trained, &fresh);
@@ -165,7 +165,7 @@ fn trees_learn_from_what_is_missing() {
     assert!(found[0] > 0.8 && found[1] < 0.2, "{found:?}");
 }
 
-/// Enough rows for the learner to sample rows and to use its threads.
+/// Enough rows for several members, and for the learner to use its threads.
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
     let (rows, outcomes) = bank(10, 50_000, -2.0);
@@ -181,14 +181,24 @@ fn the_same_seed_gives_the_same_bytes() {
     );
 }
 
+/// The library by itself is off by a sixth here, because it samples the rarer outcome more often.
+#[test]
+fn many_rows_with_a_rare_outcome_keep_their_level() {
+    let (rows, outcomes) = bank(13, 60_000, -3.0);
+    let (fresh, later) = bank(14, 60_000, -3.0);
+    let trained = Runtime.train(&boosting(1), &rows, &outcomes).unwrap();
+    let (level, truth) = (mean(&scores(&trained, &fresh)), share(&later));
+    assert!((level / truth - 1.0).abs() < 0.05, "mean {level}, share {truth}");
+}
+
 #[test]
 fn the_number_of_trees_is_bounded_and_reported() {
-    let (rows, outcomes) = bank(11, 2_000, 0.0);
+    let (rows, outcomes) = bank(11, 20_000, 0.0);
     let learner = Learner::GradientBoosting { budget: 1.0, max_trees: 5, seed: 1 };
     let trained = Runtime.train(&learner, &rows, &outcomes).unwrap();
     let fact =
         |name: &str| trained.facts.iter().find(|(fact, _)| fact == name).map(|(_, value)| *value).unwrap();
-    assert_eq!(fact("rows").to_bits(), 2_000.0_f64.to_bits());
+    assert_eq!(fact("rows").to_bits(), 20_000.0_f64.to_bits());
     assert!((1.0..=5.0).contains(&fact("trees")));
     assert!(fact("training_log_loss") < 2.0_f64.ln());
 }

@@ -17,25 +17,25 @@ use greenlight_testkit::{TestApp, actor};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-pub struct World {
-    pub test: TestApp,
-    pub serving: Serving,
-    pub random: StdRng,
-    pub now: Micros,
+pub(crate) struct World {
+    pub(crate) test: TestApp,
+    pub(crate) serving: Serving,
+    pub(crate) random: StdRng,
+    pub(crate) now: Micros,
     /// What the world owes: outcomes by the day on which they are due.
     due: BTreeMap<i32, Vec<PostedOutcome>>,
     next_client: usize,
 }
 
-pub fn dana() -> Actor {
+pub(crate) fn dana() -> Actor {
     actor("dana", Role::Scientist)
 }
-pub fn olga() -> Actor {
+pub(crate) fn olga() -> Actor {
     actor("olga", Role::Operator)
 }
 
 impl World {
-    pub async fn begin(seed: u64) -> Self {
+    pub(crate) async fn begin(seed: u64) -> Self {
         let test = TestApp::with_calls().await;
         let serving = Serving::start(Arc::clone(&test.app));
         Self {
@@ -48,19 +48,19 @@ impl World {
         }
     }
 
-    pub fn app(&self) -> &App {
+    pub(crate) fn app(&self) -> &App {
         &self.test.app
     }
 
     /// Trains the model of that name and submits a release of it.
-    pub async fn submit(&self, training: &str) -> ReleaseView {
+    pub(crate) async fn submit(&self, training: &str) -> ReleaseView {
         let trained = training::train(self.app(), &dana(), training).await.unwrap();
         let request = SubmitRelease { endpoint: "calls".into(), model: trained.model.reference() };
         submit(self.app(), &dana(), request).await.unwrap()
     }
 
     /// Brings a gated release through shadow and approvals to its first traffic.
-    pub async fn bring_to_rollout(&mut self, id: &str) {
+    pub(crate) async fn bring_to_rollout(&mut self, id: &str) {
         start_shadow(self.app(), &dana(), id).await.unwrap();
         for _ in 0..5 {
             self.day(20, |score| score).await;
@@ -87,7 +87,7 @@ impl World {
 
     /// One day: `clients` arrive, those who are called buy with their true probability, which the client's record
     /// shows through `sent` (a feed that breaks sends something else).
-    pub async fn day(&mut self, clients: usize, sent: impl Fn(f64) -> f64) -> Answer {
+    pub(crate) async fn day(&mut self, clients: usize, sent: impl Fn(f64) -> f64) -> Answer {
         let truths: Vec<f64> = (0..clients).map(|_| self.random.random_range(0.0..1.0)).collect();
         let units = (0..clients).map(|i| Some(format!("client-{}", self.next_client + i).into())).collect();
         self.next_client += clients;
@@ -130,7 +130,7 @@ impl World {
         }
     }
 
-    pub async fn settle(&self) -> settle::Settled {
+    pub(crate) async fn settle(&self) -> settle::Settled {
         settle::settle(self.app(), &olga(), "calls").await.unwrap()
     }
 }

@@ -73,7 +73,7 @@ async fn seed_release(store: &Store) {
     tx.commit().await.unwrap();
 }
 
-pub async fn audit_is_newest_first_and_rolls_back_with_its_change(store: &Store) {
+pub(crate) async fn audit_is_newest_first_and_rolls_back_with_its_change(store: &Store) {
     let actor = Actor { name: "dana".into(), role: Role::Scientist };
     let line = |n: i64| (format!("{n:036}"), json!({ "n": n, "text": "quote ' and ü" }));
     for n in 0..3 {
@@ -94,7 +94,7 @@ pub async fn audit_is_newest_first_and_rolls_back_with_its_change(store: &Store)
     assert!(audit::newest(&mut connection, Some("other"), 10).await.unwrap().is_empty());
 }
 
-pub async fn business_cases_are_superseded_by_date(store: &Store) {
+pub(crate) async fn business_cases_are_superseded_by_date(store: &Store) {
     seed_initiative(store, "i").await;
     let mut tx = store.begin().await.unwrap();
     for (name, dated) in [("old", "2020-01-01"), ("new", "2021-01-01")] {
@@ -111,7 +111,7 @@ pub async fn business_cases_are_superseded_by_date(store: &Store) {
     assert!(matches!(again, StoreError::Conflict), "{again}");
 }
 
-pub async fn endpoints_keep_their_cursor(store: &Store) {
+pub(crate) async fn endpoints_keep_their_cursor(store: &Store) {
     seed_endpoint(store, "e").await;
     let mut tx = store.begin().await.unwrap();
     let before = endpoint::cursor(&mut tx, "e").await.unwrap().unwrap();
@@ -146,7 +146,7 @@ pub async fn endpoints_keep_their_cursor(store: &Store) {
     assert!(endpoint::get(&mut tx, "none").await.unwrap().is_none());
 }
 
-pub async fn evidence_and_approvals_come_back_as_written(store: &Store) {
+pub(crate) async fn evidence_and_approvals_come_back_as_written(store: &Store) {
     seed_release(store).await;
     let result =
         GateResult::gather(Gate::History, "fine".into(), vec![], json!({ "auc": 0.563, "n": 10059 }));
@@ -157,12 +157,12 @@ pub async fn evidence_and_approvals_come_back_as_written(store: &Store) {
     assert_eq!(found[0].digest, found[0].result.digest(), "a round trip keeps the digest");
     let yes = Approval { actor: "ada".into(), approved: true, comment: "ok".into(), at: NOW.at };
     approval::insert(&mut tx, "e.1", &yes).await.unwrap();
-    assert_eq!(approval::of_release(&mut tx, "e.1").await.unwrap(), [yes.clone()]);
+    assert_eq!(approval::of_release(&mut tx, "e.1").await.unwrap(), std::slice::from_ref(&yes));
     let twice = approval::insert(&mut tx, "e.1", &yes).await.unwrap_err();
     assert!(matches!(twice, StoreError::Conflict), "{twice}");
 }
 
-pub async fn initiatives_are_replaced(store: &Store) {
+pub(crate) async fn initiatives_are_replaced(store: &Store) {
     seed_initiative(store, "b").await;
     seed_initiative(store, "a").await;
     let mut tx = store.begin().await.unwrap();
@@ -176,7 +176,7 @@ pub async fn initiatives_are_replaced(store: &Store) {
     );
 }
 
-pub async fn meta_keeps_the_first_value(store: &Store) {
+pub(crate) async fn meta_keeps_the_first_value(store: &Store) {
     let mut tx = store.begin().await.unwrap();
     meta::put_if_absent(&mut tx, "k", "first").await.unwrap();
     meta::put_if_absent(&mut tx, "k", "second").await.unwrap();
@@ -184,7 +184,7 @@ pub async fn meta_keeps_the_first_value(store: &Store) {
     assert_eq!(meta::get(&mut tx, "none").await.unwrap(), None);
 }
 
-pub async fn models_runs_and_trainings(store: &Store) {
+pub(crate) async fn models_runs_and_trainings(store: &Store) {
     let a_run = Run {
         id: "r1".into(),
         experiment: "x".into(),
@@ -233,7 +233,7 @@ pub async fn models_runs_and_trainings(store: &Store) {
     assert_eq!(training::names(&mut tx).await.unwrap(), ["t"]);
 }
 
-pub async fn policies_and_datasets_are_versioned(store: &Store) {
+pub(crate) async fn policies_and_datasets_are_versioned(store: &Store) {
     let doc = document(json!({ "kind": "Dataset", "name": "d", "version": 1, "spec": {
         "description": "", "licence": "", "file": "f", "sha256": "", "positive": "yes", "contract": {} } }));
     let Document::Dataset { spec, .. } = doc else { unreachable!() };
@@ -256,7 +256,7 @@ pub async fn policies_and_datasets_are_versioned(store: &Store) {
     assert!(policy::get(&mut tx, "p", 1).await.unwrap().is_none());
 }
 
-pub async fn releases_change_only_from_where_they_were(store: &Store) {
+pub(crate) async fn releases_change_only_from_where_they_were(store: &Store) {
     seed_release(store).await;
     let mut tx = store.begin().await.unwrap();
     assert_eq!(release::next_number(&mut tx, "e").await.unwrap(), 2);
@@ -279,7 +279,7 @@ pub async fn releases_change_only_from_where_they_were(store: &Store) {
     assert!(matches!(refused, StoreError::MissingReference), "{refused}");
 }
 
-pub async fn routes_are_appended(store: &Store) {
+pub(crate) async fn routes_are_appended(store: &Store) {
     seed_endpoint(store, "e").await;
     let mut tx = store.begin().await.unwrap();
     assert_eq!(route::current(&mut tx, "e").await.unwrap(), Routes::default());
@@ -296,7 +296,7 @@ pub async fn routes_are_appended(store: &Store) {
     assert!(matches!(twice, StoreError::Conflict), "{twice}");
 }
 
-pub async fn statistics_add_up_and_postings_are_summed(store: &Store) {
+pub(crate) async fn statistics_add_up_and_postings_are_summed(store: &Store) {
     seed_endpoint(store, "e").await;
     let day = DayStatistics {
         day: 14_368,
@@ -348,7 +348,7 @@ pub async fn statistics_add_up_and_postings_are_summed(store: &Store) {
     assert_eq!(totals, [(PostingKind::Cost, None, -7), (PostingKind::Gross, Some(Variant::Champion), 3)]);
 }
 
-pub async fn tokens_are_revoked_once(store: &Store) {
+pub(crate) async fn tokens_are_revoked_once(store: &Store) {
     let ada = Actor { name: "ada".into(), role: Role::Approver };
     let mut tx = store.begin().await.unwrap();
     token::insert(&mut tx, "t1", &ada, "hash", NOW).await.unwrap();
