@@ -21,7 +21,7 @@ pub enum Learner {
     /// Gradient-boosted trees for log loss.
     GradientBoosting {
         /// How much may be learnt: higher grows more and finer trees.
-        #[serde(default = "half")]
+        #[serde(default = "one_budget")]
         budget: f32,
         /// Bound on the number of trees.
         #[serde(default = "five_hundred")]
@@ -35,8 +35,8 @@ pub enum Learner {
 fn one() -> f64 {
     1.0
 }
-fn half() -> f32 {
-    0.5
+fn one_budget() -> f32 {
+    1.0
 }
 fn two_hundred() -> u32 {
     200

@@ -102,7 +102,7 @@ pub(crate) struct MemberParts {
     pub(crate) trees: Bounded<TreeParts, MAX_TREES>,
 }
 
-/// One tree as lists: entry `i` of each of the first six belongs to split `i`. The walk starts at split 0, or at
+/// One tree as lists: entry `i` of `feature`, `threshold`, `left`, `right` and `missing` belongs to split `i`. The walk starts at split 0, or at
 /// leaf 0 when there is no split. A child is the index of a later split, or `-1 - l` for leaf `l`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,8 +111,9 @@ pub(crate) struct TreeParts {
     pub(crate) feature: Vec<u32>,
     /// A number goes left when it is less than this. Zero where text is asked.
     pub(crate) threshold: Vec<f64>,
-    /// Text goes left when bit `position % 32` of word `position / 32` is set. Empty where a number is asked.
-    pub(crate) left_categories: Vec<Vec<u32>>,
+    /// The sets of the splits that ask text, one after the other, each as many words as its vocabulary has started
+    /// 32 texts: a text goes left when bit `position % 32` of word `position / 32` is set.
+    pub(crate) left_categories: Vec<u32>,
     /// Child on the left.
     pub(crate) left: Vec<i32>,
     /// Child on the right.

@@ -17,11 +17,11 @@ pub(crate) struct Vocabulary(Vec<String>);
 impl Vocabulary {
     /// Accepts texts that ascend strictly.
     pub(crate) fn new(column: &str, texts: Vec<String>) -> Result<Self, RuntimeError> {
-        if let Some(pair) = texts.windows(2).find(|pair| pair[0] >= pair[1]) {
+        if let Some([_, late]) = texts.array_windows().find(|[earlier, later]| earlier >= later) {
             return Err(refused(format!(
                 "the vocabulary of column '{}' is not sorted at '{}'; store the model again",
                 shortened(column),
-                shortened(&pair[1])
+                shortened(late)
             )));
         }
         Ok(Self(texts))

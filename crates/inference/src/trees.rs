@@ -97,7 +97,6 @@ impl Ensemble {
         let (splits, leaves) = (tree.feature.len(), tree.leaf.len());
         let lists = [
             ("threshold", tree.threshold.len()),
-            ("left_categories", tree.left_categories.len()),
             ("left", tree.left.len()),
             ("right", tree.right.len()),
             ("missing", tree.missing.len()),
@@ -111,63 +110,51 @@ impl Ensemble {
         if let Some(leaf) = tree.leaf.iter().position(|folds| folds.iter().any(|value| !value.is_finite())) {
             return Err(format!("leaf {leaf} holds something that is not a finite number"));
         }
+        let mut sets = tree.left_categories.as_slice();
         let first_split = self.splits.len();
         let offsets = Offsets { splits: (first_split, splits), leaves: (self.leaves.len(), leaves) };
         for index in 0..splits {
-            let split = self
-                .split(tree, index, sizes, &offsets)
-                .map_err(|problem| format!("split {index}: {problem}"))?;
-            self.splits.push(split);
+            let problem = |problem| format!("split {index}: {problem}");
+            let feature = self.feature(tree, index, sizes, &mut sets).map_err(problem)?;
+            self.splits.push(offsets.split(tree, index, feature).map_err(problem)?);
+        }
+        if !sets.is_empty() {
+            return Err(format!("{} words of texts are left over", sets.len()));
         }
         self.roots.push(if splits == 0 { LEAF | self.leaves.len() as u32 } else { first_split as u32 });
         self.leaves.extend_from_slice(&tree.leaf);
         Ok(())
     }
 
-    fn split(
+    /// Which input split `index` asks, and its test: see [`Split`]. Takes the set of a text off the front of `sets`.
+    fn feature(
         &mut self,
         tree: &TreeParts,
         index: usize,
         sizes: &[Option<usize>],
-        offsets: &Offsets,
-    ) -> Result<Split, String> {
-        let feature = tree.feature[index];
+        sets: &mut &[u32],
+    ) -> Result<(u32, u64), String> {
+        let (feature, threshold) = (tree.feature[index], tree.threshold[index]);
         let Some(size) = sizes.get(feature as usize) else {
             return Err(format!("it asks for input {feature} and the model has {}", sizes.len()));
         };
-        let threshold = tree.threshold[index];
         if !threshold.is_finite() {
             return Err("its threshold is not a finite number".into());
         }
-        let categories = &tree.left_categories[index];
-        let (test, feature) = match size {
-            None if categories.is_empty() => (threshold.to_bits(), feature),
-            None => return Err("it lists texts for an input of numbers".into()),
-            Some(size) => (self.text_test(categories, *size)?, feature | TEXT),
+        let Some(size) = *size else {
+            return Ok((feature, threshold.to_bits()));
         };
-        let child = |name: &str, reference: i32| {
-            offsets
-                .child(index, reference)
-                .ok_or_else(|| format!("its {name} child {reference} is out of range"))
+        let Some((set, rest)) = sets.split_at_checked(size.div_ceil(WORD_BITS)) else {
+            return Err("the list of texts ends early".into());
         };
-        Ok(Split {
-            test,
-            feature,
-            left: child("left", tree.left[index])?,
-            right: child("right", tree.right[index])?,
-            missing: child("missing", tree.missing[index])?,
-        })
-    }
-
-    fn text_test(&mut self, categories: &[u32], size: usize) -> Result<u64, String> {
-        let past_the_end = (size..categories.len() * WORD_BITS)
-            .any(|position| categories[position / WORD_BITS] >> (position % WORD_BITS) & 1 == 1);
-        if categories.len() > size.div_ceil(WORD_BITS) || past_the_end {
+        let past_the_end = |word: u32| !size.is_multiple_of(WORD_BITS) && word >> (size % WORD_BITS) != 0;
+        if set.last().is_some_and(|word| past_the_end(*word)) {
             return Err(format!("it lists texts past the {size} of the vocabulary"));
         }
-        let start = u64::try_from(self.words.len()).map_err(|_| "too many texts")?;
-        self.words.extend_from_slice(categories);
-        Ok(start << 32 | categories.len() as u64)
+        *sets = rest;
+        let test = (self.words.len() as u64) << 32 | set.len() as u64;
+        self.words.extend_from_slice(set);
+        Ok((feature | TEXT, test))
     }
 
     /// Whether the text at `position` of its vocabulary goes left.
@@ -227,6 +214,21 @@ struct Offsets {
 }
 
 impl Offsets {
+    /// Split `index` of the tree, its children found.
+    fn split(&self, tree: &TreeParts, index: usize, (feature, test): (u32, u64)) -> Result<Split, String> {
+        let child = |name: &str, reference: i32| {
+            self.child(index, reference)
+                .ok_or_else(|| format!("its {name} child {reference} is out of range"))
+        };
+        Ok(Split {
+            test,
+            feature,
+            left: child("left", tree.left[index])?,
+            right: child("right", tree.right[index])?,
+            missing: child("missing", tree.missing[index])?,
+        })
+    }
+
     /// The child of split `parent`: a later split, or a leaf; `None` when it is neither.
     fn child(&self, parent: usize, reference: i32) -> Option<u32> {
         let (within, (start, count), mark) = match usize::try_from(reference) {
@@ -311,7 +313,7 @@ mod tests {
         TreeParts {
             feature: vec![0],
             threshold: vec![threshold],
-            left_categories: vec![left_categories],
+            left_categories,
             left: vec![-1],
             right: vec![-2],
             missing: vec![-3],

@@ -107,6 +107,8 @@ fn check(data: &std::path::Path, token: &str, known: &Known) {
     let outcome = json!({ "prediction_id": late, "name": "subscribed", "value": 1, "at": "2009-06-30" });
     std::fs::write(&file, json!({ "outcomes": [outcome] }).to_string()).unwrap();
     server.json(token, &["outcome", "post", ENDPOINT, "-f", file.to_str().unwrap()]);
+    // The first settle finishes the run that a kill may have cut off, with the range it began with; the next goes on.
+    server.json(token, &["endpoint", "settle", ENDPOINT]);
     server.json(token, &["endpoint", "settle", ENDPOINT]);
     let ledger = server.json(token, &["ledger", "show", ENDPOINT]);
     server.kill();

@@ -37,7 +37,7 @@ pub(super) fn flatten(
         let (threshold, words) = test(node, codes)?;
         tree.feature.push(node.split_feature as u32);
         tree.threshold.push(threshold);
-        tree.left_categories.push(words);
+        tree.left_categories.extend(words);
         tree.left.push(left);
         tree.right.push(right);
         tree.missing.push(missing);

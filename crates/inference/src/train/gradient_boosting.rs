@@ -185,7 +185,8 @@ mod tests {
             _ if i.is_multiple_of(11) => None,
             _ => Some(Arc::from(format!("text {}", i * 7 % 40))),
         };
-        let outcome = |i: usize| (i * 7 % 40).is_multiple_of(3) ^ ((i * 37 % 101) > 70) ^ (i % 13 == 0);
+        let outcome =
+            |i: usize| (i * 7 % 40).is_multiple_of(3) ^ ((i * 37 % 101) > 70) ^ i.is_multiple_of(13);
         let fields: Arc<[Field]> = [Field::number("number"), Field::text("text")].into();
         let columns = vec![
             Column::Number((0..6_000).map(number).collect()),

@@ -181,11 +181,23 @@ fn naive_leaf(artifact: &Value, tree: &Value, split: i64, rows: &Frame, row: usi
             match values[row].as_ref().and_then(known) {
                 None => "missing",
                 Some(at) => {
-                    let word = tree["left_categories"][split][at / 32].as_u64().unwrap_or(0);
+                    let word = naive_set(artifact, tree, split)[at / 32];
                     if word & (1 << (at % 32)) == 0 { "right" } else { "left" }
                 }
             }
         }
     };
     naive_leaf(artifact, tree, tree[side][split].as_i64().unwrap(), rows, row)
+}
+
+/// The words of the set of a split that asks text: those that the splits before it have not used.
+fn naive_set(artifact: &Value, tree: &Value, split: usize) -> Vec<u64> {
+    let words = |split: usize| {
+        let feature = usize::try_from(tree["feature"][split].as_u64().unwrap()).unwrap();
+        let vocabulary = artifact["encoder"][feature]["ordinal"]["vocabulary"].as_array();
+        vocabulary.map_or(0, |texts| texts.len().div_ceil(32))
+    };
+    let start: usize = (0..split).map(words).sum();
+    let all = tree["left_categories"].as_array().unwrap();
+    all[start..start + words(split)].iter().map(|word| word.as_u64().unwrap()).collect()
 }

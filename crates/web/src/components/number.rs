@@ -53,6 +53,11 @@ pub fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
+/// How much has matured, rounded down to a tenth of a percent: nearly all is never shown as all.
+pub fn matured_share(matured: u64, all: u64) -> String {
+    percent((share(matured, all) * 1_000.0).floor() / 1_000.0, 1)
+}
+
 /// `1 unit`, `2,000 units`.
 pub fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })

@@ -16,7 +16,7 @@ use maud::{Markup, html};
 use super::endpoint_request;
 use crate::chart::split;
 use crate::components::figure::{figure, figure_or_none, figure_to_the_cent, verdict};
-use crate::components::number::{count, counted, milliseconds, percent, share};
+use crate::components::number::{count, counted, matured_share, milliseconds, percent, share};
 use crate::components::{date, empty, release_table, scroll, tiles};
 use crate::failure::answer;
 use crate::layout;
@@ -121,7 +121,7 @@ fn earned(view: &EndpointView) -> Markup {
                 ("Cost", figure(&ledger.cost)),
                 ("Earned after cost", figure_or_none(ledger.net.as_ref(), "not known yet")),
                 ("Matured", html! {
-                    (percent(share(ledger.matured, ledger.predictions), 0))
+                    (matured_share(ledger.matured, ledger.predictions))
                     span.small.muted { (count(ledger.matured.cast_signed())) " of "
                         (counted(ledger.predictions, "prediction", "predictions")) }
                 }),

@@ -19,7 +19,7 @@ use maud::{Markup, html};
 use super::initiative_case;
 use crate::chart::forecast;
 use crate::components::figure::{figure, figure_or_none, sum, verdict};
-use crate::components::number::{count, counted, percent, share};
+use crate::components::number::{count, counted, matured_share};
 use crate::components::{date, empty, release_table, stage, tiles};
 use crate::failure::answer;
 use crate::layout;
@@ -182,7 +182,7 @@ fn merged(view: &InitiativeView) -> Vec<ForecastPoint> {
 
 fn figures(money: &Money) -> Markup {
     let matured = html! {
-        (percent(share(money.matured, money.predictions), 0))
+        (matured_share(money.matured, money.predictions))
         span.small.muted { (count(money.matured.cast_signed())) " of "
             (counted(money.predictions, "prediction", "predictions")) }
     };

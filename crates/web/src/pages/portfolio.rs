@@ -14,7 +14,7 @@ use maud::{Markup, html};
 
 use super::initiative::Money;
 use crate::components::figure::{asserted, figure, figure_or_none, interval, sum};
-use crate::components::number::{count, percent, share};
+use crate::components::number::{count, matured_share, percent};
 use crate::components::{empty, scroll, stage};
 use crate::failure::answer;
 use crate::layout;
@@ -49,9 +49,26 @@ pub fn page(views: &[InitiativeView], actor: &Actor) -> Markup {
                 "Earned is incremental: against the holdout, by recorded randomisation, matured days only. "
                 "All initiatives are counted, those that lose included; so no winners are selected, and nothing is shrunk."
             }
+            (assumed(views))
         }
     };
     layout::page(QUESTION, Section::Initiatives, Some(actor), body)
+}
+
+/// What the value models behind the figures assume; no figure is shown without it.
+fn assumed(views: &[InitiativeView]) -> Markup {
+    html! {
+        div.assumptions {
+            h3 { "Assumed, not measured" }
+            ul {
+                @for view in views {
+                    @for assumption in &view.spec.value.assumptions {
+                        li { (view.spec.title) ": " (assumption) }
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn headline(rows: &[(&InitiativeView, Money)]) -> Markup {
@@ -129,7 +146,7 @@ fn row(view: &InitiativeView, money: &Money) -> Markup {
                     @if money.predictions == 0 {
                         span.none { "no traffic" }
                     } @else {
-                        (percent(share(money.matured, money.predictions), 0))
+                        (matured_share(money.matured, money.predictions))
                         div.muted.small {
                             (count(money.matured.cast_signed())) " of " (count(money.predictions.cast_signed()))
                         }
