@@ -65,7 +65,7 @@ pub(crate) async fn open(data: &Path, database: Option<&str>) -> Result<Arc<App>
     let app = App::start(Parts {
         store: Store::connect(database.unwrap_or(&embedded)).await.map_err(AppError::from)?,
         lake: Arc::new(LocalLake::open(data.join("lake")).map_err(AppError::from)?),
-        runtime: Arc::new(Runtime::default()),
+        runtime: Arc::new(Runtime),
         artifacts: Artifacts::open(data.join("artifacts"))?,
         clock: Clock::System,
     })

@@ -28,7 +28,9 @@ impl Lake {
         if json {
             println!("{}", json!(ids));
         } else {
-            ids.iter().for_each(|id| println!("{id}"));
+            for id in ids {
+                println!("{id}");
+            }
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! `greenlight release …`.
 
+use std::fmt::Write as _;
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -161,28 +163,25 @@ fn describe(release: &Value) -> String {
         text(release, "stage").replace('_', " ")
     );
     if let Some(reason) = release["reason"].as_str() {
-        out.push_str(&format!("  {reason}\n"));
+        let _ = writeln!(out, "  {reason}");
     }
     for evidence in release["evidence"].as_array().into_iter().flatten() {
-        out.push_str(&format!("\n  {} gate: {}\n", text(evidence, "gate"), mark(evidence)));
+        let _ = writeln!(out, "\n  {} gate: {}", text(evidence, "gate"), mark(evidence));
         for check in evidence["checks"].as_array().into_iter().flatten() {
-            out.push_str(&format!(
-                "    {} {}: {}\n",
-                mark(check),
-                text(check, "requirement"),
-                text(check, "found")
-            ));
+            let _ =
+                writeln!(out, "    {} {}: {}", mark(check), text(check, "requirement"), text(check, "found"));
         }
     }
     let needed = release["policy_spec"]["approvals"]["count"].as_u64().unwrap_or_default();
     let approvals = release["approvals"].as_array().cloned().unwrap_or_default();
-    out.push_str(&format!(
-        "\n  approvals: {} of {needed}\n",
+    let _ = writeln!(
+        out,
+        "\n  approvals: {} of {needed}",
         approvals.iter().filter(|a| a["approved"] == true).count()
-    ));
+    );
     for approval in &approvals {
         let verdict = if approval["approved"] == true { "approved" } else { "rejected" };
-        out.push_str(&format!("    {} {verdict}: {}\n", text(approval, "actor"), text(approval, "comment")));
+        let _ = writeln!(out, "    {} {verdict}: {}", text(approval, "actor"), text(approval, "comment"));
     }
     out
 }

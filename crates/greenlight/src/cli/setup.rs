@@ -1,5 +1,7 @@
 //! `greenlight plan`, `apply`, `train`, `token`.
 
+use std::fmt::Write as _;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -56,12 +58,12 @@ fn describe(changes: &Value, will: &str) -> String {
         };
         let verb =
             if action == "unchanged" || action == "refused" { action } else { format!("{will}{action}") };
-        out.push_str(&format!("{mark} {verb:13} {} {}\n", text(change, "kind"), text(change, "name")));
+        let _ = writeln!(out, "{mark} {verb:13} {} {}", text(change, "kind"), text(change, "name"));
         for field in change["fields"].as_array().into_iter().flatten() {
-            out.push_str(&format!("      {}: {} → {}\n", text(field, "path"), field["from"], field["to"]));
+            let _ = writeln!(out, "      {}: {} → {}", text(field, "path"), field["from"], field["to"]);
         }
         if let Some(reason) = change["reason"].as_str() {
-            out.push_str(&format!("      {reason}\n"));
+            let _ = writeln!(out, "      {reason}");
         }
     }
     out
@@ -88,7 +90,7 @@ impl Train {
             );
             for metric in t["run"]["metrics"].as_array().into_iter().flatten() {
                 let value = metric[1].as_f64().unwrap_or_default();
-                out.push_str(&format!("  {:24} {value:.4}\n", metric[0].as_str().unwrap_or_default()));
+                let _ = writeln!(out, "  {:24} {value:.4}", metric[0].as_str().unwrap_or_default());
             }
             out
         });

@@ -1,5 +1,7 @@
 //! The table that the demo and `greenlight ledger show` end with.
 
+use std::fmt::Write as _;
+
 use greenlight_domain::money::{Currency, whole};
 use greenlight_domain::time::Micros;
 use serde_json::Value;
@@ -29,17 +31,18 @@ pub(crate) fn ledger(ledger: &Value, release: &Value) -> String {
     out.push_str(&render(&rows));
     let (matured, all) = (number(ledger, "matured"), number(ledger, "predictions"));
     let share = if all > 0.0 { matured / all * 100.0 } else { 0.0 };
-    out.push_str(&format!(
-        "\n  Maturity: {matured:.0} of {all:.0} predictions ({share:.1} %), settled until {}\n",
+    let _ = writeln!(
+        out,
+        "\n  Maturity: {matured:.0} of {all:.0} predictions ({share:.1} %), settled until {}",
         &text(ledger, "settled_until").get(..10).unwrap_or("never")
-    ));
-    out.push_str(&format!("  Release {}: {}", text(release, "id"), text(release, "stage").replace('_', " ")));
+    );
+    let _ = write!(out, "  Release {}: {}", text(release, "id"), text(release, "stage").replace('_', " "));
     if let Some(reason) = release["reason"].as_str() {
-        out.push_str(&format!(" ({reason})"));
+        let _ = write!(out, " ({reason})");
     }
     out.push_str("\n  Assumed, not observed:\n");
     for assumption in ledger["assumptions"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        out.push_str(&format!("    · {assumption}\n"));
+        let _ = writeln!(out, "    · {assumption}");
     }
     out
 }
