@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use greenlight_domain::dataset::{ColumnRole, ContractReport, DatasetSpec, check_column};
+use greenlight_domain::endpoint::EndpointSpec;
 use greenlight_domain::manifest::Document;
 use greenlight_domain::plan::{Change, PlannedAction, differences};
+use greenlight_domain::release::Stage;
 use greenlight_domain::role::{Action, Actor};
 use greenlight_domain::training::split_version;
 use greenlight_domain::value_model::ValueModel;
@@ -53,7 +55,7 @@ pub async fn apply(app: &App, actor: &Actor, documents: &[Document]) -> Result<V
         changes.push(change);
     }
     for document in &ordered {
-        check_references(&mut transaction, document).await?;
+        check_references(app, &mut transaction, document).await?;
     }
     transaction.commit().await.map_err(StoreError::from)?;
     live::publish_all(app).await?;
@@ -90,6 +92,14 @@ async fn planned(connection: &mut Connection, document: &Document) -> Result<Cha
         (Some(_), false) if document.is_immutable() => PlannedAction::Refused,
         (Some(_), false) => PlannedAction::Update,
     };
+    let guarded = |path: &str| !matches!(document, Document::Initiative { .. }) || path.starts_with("value");
+    if action == PlannedAction::Update
+        && fields.iter().any(|f| guarded(&f.path))
+        && let Some(reason) = in_use(connection, document).await?
+    {
+        let (kind, name) = (document.kind().to_owned(), document.reference());
+        return Ok(Change { kind, name, action: PlannedAction::Refused, fields, reason: Some(reason) });
+    }
     let reason = (action == PlannedAction::Refused).then(|| match document {
         Document::BusinessCase { .. } => {
             "a business case is never edited; give the new one another name and it supersedes this one"
@@ -221,32 +231,13 @@ async fn contract_report(app: &App, spec: &DatasetSpec) -> Result<ContractReport
 }
 
 /// What a document refers to must exist and fit, once everything of the request is written.
-async fn check_references(connection: &mut Connection, document: &Document) -> Result<(), AppError> {
+async fn check_references(
+    app: &App,
+    connection: &mut Connection,
+    document: &Document,
+) -> Result<(), AppError> {
     match document {
-        Document::Endpoint { name, spec } => {
-            let initiative = greenlight_store::initiative::get(connection, &spec.initiative)
-                .await?
-                .ok_or_else(|| missing("initiative", &spec.initiative, name))?;
-            let dataset = dataset_of(connection, &spec.dataset, name).await?;
-            crate::release::policy_of(connection, &spec.policy).await?;
-            let features = dataset.decision_time_features();
-            let value = ValueModel::compile(&initiative.value, &features)?;
-            if !value.decisions.iter().any(|d| d.as_ref() == spec.holdout.decision) {
-                return Err(AppError::Invalid(format!(
-                    "Endpoint {name}: holdout.decision '{}' is not one of the decisions {}",
-                    spec.holdout.decision,
-                    initiative.value.decisions.join(", ")
-                )));
-            }
-            let taken = |column: &str| features.iter().any(|f| f.name.as_ref() == column);
-            for column in std::iter::once(&spec.unit).chain(&spec.event_time) {
-                if taken(column) {
-                    return Err(AppError::Invalid(format!(
-                        "Endpoint {name}: '{column}' is a feature; unit and event_time are columns of their own"
-                    )));
-                }
-            }
-        }
+        Document::Endpoint { name, spec } => check_endpoint(app, connection, name, spec).await?,
         Document::Training { name, spec } => {
             let dataset = dataset_of(connection, &spec.dataset, name).await?;
             for feature in &spec.features {
@@ -266,9 +257,72 @@ async fn check_references(connection: &mut Connection, document: &Document) -> R
                 return Err(missing("initiative", &spec.initiative, name));
             }
         }
-        Document::Initiative { .. } | Document::Dataset { .. } | Document::Policy { .. } => {}
+        // A changed value model must still fit every endpoint that counts with it.
+        Document::Initiative { name, .. } => {
+            for (endpoint, spec) in greenlight_store::endpoint::list(connection).await? {
+                if spec.initiative == *name {
+                    check_endpoint(app, connection, &endpoint, &spec).await?;
+                }
+            }
+        }
+        Document::Dataset { .. } | Document::Policy { .. } => {}
     }
     Ok(())
+}
+
+/// An endpoint must fit its initiative, data set and policy, and its log must be able to take the features.
+async fn check_endpoint(
+    app: &App,
+    connection: &mut Connection,
+    name: &str,
+    spec: &EndpointSpec,
+) -> Result<(), AppError> {
+    let initiative = greenlight_store::initiative::get(connection, &spec.initiative)
+        .await?
+        .ok_or_else(|| missing("initiative", &spec.initiative, name))?;
+    let dataset = dataset_of(connection, &spec.dataset, name).await?;
+    crate::release::policy_of(connection, &spec.policy).await?;
+    let features = dataset.decision_time_features();
+    let value = ValueModel::compile(&initiative.value, &features)?;
+    if !value.decisions.iter().any(|d| d.as_ref() == spec.holdout.decision) {
+        return Err(AppError::Invalid(format!(
+            "Endpoint {name}: holdout.decision '{}' is not one of the decisions {}",
+            spec.holdout.decision,
+            initiative.value.decisions.join(", ")
+        )));
+    }
+    let taken = |column: &str| features.iter().any(|f| f.name.as_ref() == column);
+    for column in std::iter::once(&spec.unit).chain(&spec.event_time) {
+        if taken(column) {
+            return Err(AppError::Invalid(format!(
+                "Endpoint {name}: '{column}' is a feature; unit and event_time are columns of their own"
+            )));
+        }
+    }
+    Ok(app.lake.open(name, features).await?)
+}
+
+/// Why a change of a value model or an endpoint has to wait: it would change what a release in traffic decides, and
+/// how its past is counted, without gate or approval.
+async fn in_use(connection: &mut Connection, document: &Document) -> Result<Option<String>, AppError> {
+    let endpoints: Vec<String> = match document {
+        Document::Endpoint { name, .. } => vec![name.clone()],
+        Document::Initiative { name, .. } => {
+            let all = greenlight_store::endpoint::list(connection).await?;
+            all.into_iter().filter(|(_, e)| e.initiative == *name).map(|(endpoint, _)| endpoint).collect()
+        }
+        _ => return Ok(None),
+    };
+    for endpoint in endpoints {
+        let releases = greenlight_store::release::list(connection, Some(&endpoint)).await?;
+        let busy = |stage: Stage| {
+            stage.serves() || matches!(stage, Stage::Shadow | Stage::AwaitingApproval | Stage::Approved)
+        };
+        if let Some(release) = releases.iter().find(|r| busy(r.stage)) {
+            return Ok(Some(format!("release {} is {}; end it first", release.id, release.stage)));
+        }
+    }
+    Ok(None)
 }
 
 async fn dataset_of(connection: &mut Connection, reference: &str, by: &str) -> Result<DatasetSpec, AppError> {

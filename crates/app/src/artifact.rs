@@ -15,6 +15,7 @@ use object_store::{ObjectStoreExt, PutPayload, WriteMultipart};
 use sha2::{Digest, Sha256};
 
 use crate::AppError;
+use crate::live::blocking;
 
 /// Where artifacts lie.
 #[derive(Debug, Clone)]
@@ -38,7 +39,7 @@ impl Artifacts {
         let digest = hex(&Sha256::digest(&bytes));
         let temporary = temporary();
         self.store.put(&temporary, PutPayload::from(bytes)).await.map_err(|e| unavailable(&e))?;
-        self.store.rename(&temporary, &place(&digest)).await.map_err(|e| unavailable(&e))?;
+        self.publish(&temporary, &digest).await?;
         Ok(digest)
     }
 
@@ -79,8 +80,18 @@ impl Artifacts {
             return Err(AppError::Invalid(format!("the bytes have SHA-256 {found}, not {digest}")));
         }
         writer.finish().await.map_err(|e| unavailable(&e))?;
-        self.store.rename(&temporary, &place(digest)).await.map_err(|e| unavailable(&e))?;
+        self.publish(&temporary, digest).await?;
         Ok(size)
+    }
+
+    /// Gives an uploaded object its name, once its bytes are on disk: the database may name it from then on.
+    async fn publish(&self, temporary: &Path, digest: &str) -> Result<(), AppError> {
+        let target = place(digest);
+        let (from, to) = (self.root.join(temporary.as_ref()), self.root.join(target.as_ref()));
+        blocking(move || std::fs::File::open(from)?.sync_all()).await?.map_err(|e| unavailable(&e))?;
+        self.store.rename(temporary, &target).await.map_err(|e| unavailable(&e))?;
+        let folder = to.parent().map(std::path::Path::to_owned).unwrap_or_default();
+        blocking(move || std::fs::File::open(folder)?.sync_all()).await?.map_err(|e| unavailable(&e))
     }
 
     /// Whether an artifact is there.

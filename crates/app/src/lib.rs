@@ -59,6 +59,8 @@ pub struct App {
     /// What serving reads: endpoints with their routes and loaded models.
     pub live: Arc<Live>,
     tokens: token::Cache,
+    /// One publication at a time, from reading the store to swapping the table: an older read never overtakes.
+    publishing: Mutex<()>,
     settling: Mutex<HashMap<String, Arc<Mutex<()>>>>,
 }
 
@@ -90,6 +92,7 @@ impl App {
             id_key,
             live: Arc::new(Live::default()),
             tokens: token::Cache::default(),
+            publishing: Mutex::new(()),
             settling: Mutex::new(HashMap::new()),
         });
         app.refresh_tokens().await?;

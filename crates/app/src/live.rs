@@ -3,7 +3,8 @@
 //! Use cases publish a whole new table after they commit; a request in flight keeps the one it began with.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use greenlight_domain::endpoint::EndpointSpec;
@@ -43,27 +44,44 @@ pub struct LiveEndpoint {
     pub champion: Option<LiveModel>,
     /// The shadow, loaded.
     pub shadow: Option<LiveModel>,
+    /// Predictions before this event time (microseconds) are settled; a new one there would never be booked.
+    pub settled_until: AtomicI64,
 }
 
 /// All endpoints by name; swapped as a whole.
 #[derive(Default)]
-pub struct Live(ArcSwap<HashMap<Arc<str>, Arc<LiveEndpoint>>>);
+pub struct Live {
+    table: ArcSwap<HashMap<Arc<str>, Arc<LiveEndpoint>>>,
+    /// Mirrored rows that did not reach the shadow's log, by release, since the start.
+    dropped: Mutex<HashMap<Arc<str>, u64>>,
+}
 
 impl Live {
     /// The endpoint of that name.
     pub fn get(&self, name: &str) -> Option<Arc<LiveEndpoint>> {
-        self.0.load().get(name).cloned()
+        self.table.load().get(name).cloned()
     }
 
     /// Names of all endpoints.
     pub fn names(&self) -> Vec<Arc<str>> {
-        let mut names: Vec<_> = self.0.load().keys().cloned().collect();
+        let mut names: Vec<_> = self.table.load().keys().cloned().collect();
         names.sort();
         names
     }
 
+    /// Notes that rows of a shadow were dropped.
+    pub fn drop_shadow(&self, release: &Arc<str>, rows: u64) {
+        let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        *dropped.entry(Arc::clone(release)).or_default() += rows;
+    }
+
+    /// Rows of that shadow that were dropped since the start.
+    pub fn dropped_shadow(&self, release: &str) -> u64 {
+        self.dropped.lock().unwrap_or_else(PoisonError::into_inner).get(release).copied().unwrap_or(0)
+    }
+
     fn put(&self, endpoint: Arc<LiveEndpoint>) {
-        self.0.rcu(|table| {
+        self.table.rcu(|table| {
             let mut next = HashMap::clone(table);
             next.insert(Arc::clone(&endpoint.name), Arc::clone(&endpoint));
             next
@@ -77,13 +95,17 @@ pub(crate) async fn publish_all(app: &App) -> Result<(), AppError> {
     let endpoints = greenlight_store::endpoint::list(&mut connection).await?;
     drop(connection);
     for (name, _) in endpoints {
-        publish(app, &name).await?;
+        // One endpoint that cannot be served must not keep the others, and the API that mends it, from starting.
+        if let Err(error) = publish(app, &name).await {
+            tracing::error!(endpoint = %name, %error, "an endpoint cannot be served");
+        }
     }
     Ok(())
 }
 
 /// Publishes one endpoint as the store has it now.
 pub(crate) async fn publish(app: &App, name: &str) -> Result<Arc<LiveEndpoint>, AppError> {
+    let _one_at_a_time = app.publishing.lock().await;
     let mut connection = app.store.read().await?;
     let missing = || AppError::not_found("endpoint", name, "list them with 'greenlight endpoint list'");
     let spec = greenlight_store::endpoint::get(&mut connection, name).await?.ok_or_else(missing)?;
@@ -95,6 +117,7 @@ pub(crate) async fn publish(app: &App, name: &str) -> Result<Arc<LiveEndpoint>, 
         .await?
         .ok_or_else(|| AppError::not_found("dataset", &spec.dataset, ""))?;
     let routes = greenlight_store::route::current(&mut connection, name).await?;
+    let cursor = greenlight_store::endpoint::cursor(&mut connection, name).await?.unwrap_or_default();
     drop(connection);
     let features = dataset.decision_time_features();
     let value = ValueModel::compile(&initiative.value, &features)?;
@@ -103,7 +126,8 @@ pub(crate) async fn publish(app: &App, name: &str) -> Result<Arc<LiveEndpoint>, 
         name: name.into(),
         holdout_decision: spec.holdout.decision.as_str().into(),
         champion: load_routed(app, routes.champion.as_ref()).await?,
-        shadow: load_routed(app, routes.shadow.as_ref()).await?,
+        shadow: load_shadow(app, routes.shadow.as_ref()).await,
+        settled_until: AtomicI64::new(cursor.settled_until.0),
         spec,
         features,
         value,
@@ -111,6 +135,17 @@ pub(crate) async fn publish(app: &App, name: &str) -> Result<Arc<LiveEndpoint>, 
     });
     app.live.put(Arc::clone(&endpoint));
     Ok(endpoint)
+}
+
+/// A shadow that cannot be loaded is left out: it must never keep a champion from being taken back.
+async fn load_shadow(app: &App, routed: Option<&RoutedModel>) -> Option<LiveModel> {
+    match load_routed(app, routed).await {
+        Ok(shadow) => shadow,
+        Err(error) => {
+            tracing::error!(%error, "the shadow cannot be loaded");
+            None
+        }
+    }
 }
 
 async fn load_routed(app: &App, routed: Option<&RoutedModel>) -> Result<Option<LiveModel>, AppError> {

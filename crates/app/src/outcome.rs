@@ -46,12 +46,12 @@ pub async fn record(
     if posted.is_empty() || posted.len() > MAX_OUTCOMES {
         return Err(AppError::Invalid(format!("outcomes: send 1 to {MAX_OUTCOMES}, not {}", posted.len())));
     }
-    let expected = initiative_outcome(app, &live.spec.initiative).await?;
+    let (name, window_days) = expected_outcome(app, &live.spec.initiative).await?;
     let latest = Micros(app.clock.now().0 + DAY_US);
     let mut outcomes = Vec::with_capacity(posted.len());
     let mut problems = Vec::new();
     for (index, post) in posted.iter().enumerate() {
-        match check(app, endpoint, &expected, post, latest) {
+        match check(app, endpoint, (&name, window_days), post, latest) {
             Ok(outcome) => outcomes.push(outcome),
             Err(problem) => problems.push(format!("outcomes[{index}].{problem}")),
         }
@@ -71,18 +71,19 @@ pub async fn record(
     Ok(Recorded { accepted })
 }
 
-async fn initiative_outcome(app: &App, initiative: &str) -> Result<String, AppError> {
+/// Name of the outcome, and the days within which it counts.
+async fn expected_outcome(app: &App, initiative: &str) -> Result<(String, u16), AppError> {
     let mut connection = app.store.read().await?;
     greenlight_store::initiative::get(&mut connection, initiative)
         .await?
-        .map(|spec| spec.value.outcome)
+        .map(|spec| (spec.value.outcome, spec.value.window_days))
         .ok_or_else(|| AppError::not_found("initiative", initiative, ""))
 }
 
 fn check(
     app: &App,
     endpoint: &str,
-    name: &str,
+    (name, window_days): (&str, u16),
     post: &PostedOutcome,
     latest: Micros,
 ) -> Result<Outcome, String> {
@@ -102,6 +103,12 @@ fn check(
     }
     if post.at > latest {
         return Err(format!("at: {} lies in the future", post.at));
+    }
+    if post.at > id.time().plus_days(i64::from(window_days)) {
+        return Err(format!(
+            "at: {} lies more than {window_days} days after the prediction, so it does not count",
+            post.at
+        ));
     }
     Ok(Outcome { prediction_id: id, name: name.into(), value: post.value, at: post.at })
 }

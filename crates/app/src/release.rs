@@ -242,7 +242,7 @@ pub async fn judge_shadow(app: &App, actor: &Actor, id: &str) -> Result<ReleaseV
     };
     app.lake.seal(&before.endpoint).await?;
     let rows = app.lake.shadow_rows(&before.endpoint, id).await?;
-    let figures = shadow_figures(&rows, &model.score_edges)?;
+    let figures = shadow_figures(&rows, &model.score_edges, app.live.dropped_shadow(id))?;
     if figures.predictions < policy.shadow.min_predictions {
         return Err(AppError::Conflict(format!(
             "the shadow of {id} has {} of {} predictions; let it run on",
@@ -265,7 +265,11 @@ pub async fn judge_shadow(app: &App, actor: &Actor, id: &str) -> Result<ReleaseV
     view(app, actor, id).await
 }
 
-fn shadow_figures(rows: &[crate::lake::ShadowRow], edges: &[f64]) -> Result<ShadowFigures, AppError> {
+fn shadow_figures(
+    rows: &[crate::lake::ShadowRow],
+    edges: &[f64],
+    dropped: u64,
+) -> Result<ShadowFigures, AppError> {
     let mut latencies: Vec<f64> = rows.iter().map(|r| r.latency_us as f64).collect();
     let scores: Vec<f64> = rows.iter().filter(|r| !r.failed).map(|r| r.probability).collect();
     let mut at = |q: f64| {
@@ -277,7 +281,7 @@ fn shadow_figures(rows: &[crate::lake::ShadowRow], edges: &[f64]) -> Result<Shad
     Ok(ShadowFigures {
         predictions: rows.len() as u64,
         errors: rows.iter().filter(|r| r.failed).count() as u64,
-        dropped: 0,
+        dropped,
         disagreements: rows.iter().filter(|r| r.disagrees && !r.failed).count() as u64,
         p50_latency_us: at(0.5)?,
         p99_latency_us: at(0.99)?,
@@ -291,6 +295,8 @@ pub async fn decide(app: &App, actor: &Actor, id: &str, request: Decide) -> Resu
     let before = find(app, id).await?;
     let mut transaction = app.store.begin().await?;
     let policy = policy_of(&mut transaction, &before.policy).await?;
+    // Takes the row's lock: of two people who decide at once, the second one sees the first one's decision.
+    greenlight_store::release::change(&mut transaction, &before, before.stage, before.step).await?;
     let so_far = greenlight_store::approval::of_release(&mut transaction, id).await?;
     let approval = Approval {
         actor: actor.name.clone(),

@@ -5,6 +5,7 @@
 //! finishes the same run with the same range, and each of the three steps takes place once.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use greenlight_domain::cost;
 use greenlight_domain::evidence::Grade;
@@ -66,6 +67,7 @@ pub async fn settle(app: &App, actor: &Actor, endpoint: &str) -> Result<Settled,
     let corrected = settlements.iter().filter(|s| s.reverses.is_some()).count();
     let matured = settlements.len() - corrected;
     book(app, actor, &live, &initiative.costs, (&before, &intent), &settlements).await?;
+    live.settled_until.fetch_max(intent.until.0, Ordering::SeqCst);
     Ok(Settled { run: intent.run, settled_until: intent.until.max(before.settled_until), matured, corrected })
 }
 
@@ -146,7 +148,11 @@ fn value_row(
     let value_minor = value_of(&live.value, features, index, row, outcome)?;
     let randomised = row.release.is_some() && row.champion_propensity > 0.0 && row.champion_propensity < 1.0;
     let earned = if randomised {
-        let agree = row.champion_decision.as_deref() == Some(live.holdout_decision.as_ref()) || row.failed;
+        // Without a decision of the champion it failed, and both arms got the holdout rule: nothing differed.
+        let agree = row
+            .champion_decision
+            .as_deref()
+            .is_none_or(|decision| decision == live.holdout_decision.as_ref());
         Some(earned_minor(row.variant, row.champion_propensity, agree, value_minor)?)
     } else {
         None
@@ -195,7 +201,8 @@ fn summarise(settlements: &[Settlement]) -> Vec<StatisticRow> {
         day.units += is_new;
         day.errors += is_new * i64::from(settled.failed);
         day.positives += i64::from(settled.positive) - i64::from(old.is_some_and(|o| o.positive));
-        day.gross_minor += settled.value_minor - old.map_or(0, |o| o.value_minor);
+        let change = settled.value_minor.saturating_sub(old.map_or(0, |o| o.value_minor));
+        day.gross_minor = day.gross_minor.saturating_add(change);
         if let Some(earned) = settled.earned_minor {
             let before = old.and_then(|o| o.earned_minor).unwrap_or(0.0);
             day.randomised += is_new;

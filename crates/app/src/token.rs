@@ -118,6 +118,7 @@ impl App {
     }
 
     pub(crate) async fn refresh_tokens(&self) -> Result<(), AppError> {
+        let _one_at_a_time = self.publishing.lock().await;
         let mut connection = self.store.read().await?;
         let valid = greenlight_store::token::valid(&mut connection).await?;
         let actors = valid.into_iter().map(|(hash, actor)| (hash, Arc::new(actor))).collect();

@@ -112,7 +112,7 @@ pub fn whole(minor: f64, currency: Currency) -> String {
 /// This is the one door through which a computed value enters the ledger.
 pub fn minor_from_major(major: f64) -> Result<i64, DomainError> {
     let minor = (major * 100.0).round();
-    if minor.is_finite() && minor.abs() < 9.0e15 {
+    if minor.is_finite() && minor.abs() < 1.0e13 {
         return Ok(minor as i64);
     }
     Err(DomainError::invalid("value", format!("{major} cannot be an amount of money")))

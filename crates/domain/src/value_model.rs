@@ -97,8 +97,8 @@ impl ValueModel {
                 "needs at least two things that can be done",
             ));
         }
-        if spec.window_days > 3_650 {
-            return Err(DomainError::invalid("value.window_days", "is longer than ten years"));
+        if !(1..=3_650).contains(&spec.window_days) {
+            return Err(DomainError::invalid("value.window_days", "must be 1 to 3650"));
         }
         let scope = Columns { features, outcome: &spec.outcome };
         let expression = Expression::parse(&spec.expression, &scope)?;

@@ -21,9 +21,13 @@ pub(crate) async fn settle_and_look(app: Arc<App>, every: Duration) {
 
 async fn once(app: &App, endpoint: &str) -> Result<(), greenlight_app::AppError> {
     let actor = App::system_actor();
-    let settled = settle::settle(app, &actor, endpoint).await?;
-    if settled.matured + settled.corrected > 0 {
-        tracing::info!(endpoint, run = settled.run, matured = settled.matured, "settled");
+    match settle::settle(app, &actor, endpoint).await {
+        Ok(settled) if settled.matured + settled.corrected > 0 => {
+            tracing::info!(endpoint, run = settled.run, matured = settled.matured, "settled");
+        }
+        Ok(_) => {}
+        // The guardrails are looked at all the same.
+        Err(error) => tracing::error!(endpoint, %error, "settling failed; it is tried again"),
     }
     for open in release::list(app, &actor, Some(endpoint)).await?.iter().filter(|r| r.stage.serves()) {
         let looked = rollout::look(app, &actor, &open.id).await?;

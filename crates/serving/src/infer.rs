@@ -64,11 +64,6 @@ impl Serving {
         &self.app
     }
 
-    /// Mirrored rows that the full shadow queue dropped since the start.
-    pub fn dropped_shadows(&self) -> u64 {
-        self.shadow.dropped()
-    }
-
     /// Answers `request`. When this returns an answer, every prediction in it is on disk.
     pub async fn infer(&self, name: &str, request: Request) -> Result<Answer, ServingError> {
         let endpoint = self
@@ -80,10 +75,11 @@ impl Serving {
         let scored = endpoint.champion.as_ref().map(|champion| score(champion, &checked.features));
         let batch = self.assign(&endpoint, checked, scored.as_ref());
         let answer = answer(&endpoint, &batch);
-        let mirror = endpoint
-            .shadow
-            .is_some()
-            .then(|| Mirror { endpoint: Arc::clone(&endpoint), live: batch.clone() });
+        let mirror = endpoint.shadow.is_some().then(|| Mirror {
+            endpoint: Arc::clone(&endpoint),
+            live: batch.clone(),
+            room: None,
+        });
         let lake: &dyn Lake = self.app.lake.as_ref();
         lake.append_predictions(name, batch).await?;
         if let Some(mirror) = mirror {

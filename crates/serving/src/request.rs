@@ -1,10 +1,12 @@
 //! A request as rows of named columns, checked against what the endpoint asks for.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use greenlight_app::live::LiveEndpoint;
 use greenlight_domain::frame::{Column, ColumnType, Frame};
 use greenlight_domain::time::Micros;
+use greenlight_domain::value_model::Valued;
 
 use crate::ServingError;
 
@@ -71,7 +73,36 @@ pub(crate) fn check(endpoint: &LiveEndpoint, request: Request) -> Result<Checked
     let columns = features.into_iter().flatten().collect();
     let features = Frame::new(Arc::clone(&endpoint.features), columns)
         .map_err(|e| ServingError::Invalid(e.to_string()))?;
+    for row in 0..features.rows() {
+        check_value(endpoint, &features, row)?;
+        check_time(endpoint, times.as_ref().map(|t| t[row]), row)?;
+    }
     Ok(Checked { features, units, times })
+}
+
+/// A row that could not be valued later must not be decided about now.
+fn check_value(endpoint: &LiveEndpoint, frame: &Frame, row: usize) -> Result<(), ServingError> {
+    for decision in &endpoint.value.decisions {
+        for outcome in [0.0, 1.0] {
+            let valued = Valued { frame, row, probability: f64::NAN, decision, outcome };
+            endpoint
+                .value
+                .value_minor(valued)
+                .map_err(|e| ServingError::Invalid(format!("row {row}: {e}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// A prediction in a time that is settled already would never be booked.
+fn check_time(endpoint: &LiveEndpoint, at: Option<Micros>, row: usize) -> Result<(), ServingError> {
+    let settled_until = Micros(endpoint.settled_until.load(Ordering::Relaxed));
+    match at {
+        Some(at) if at < settled_until => {
+            invalid(format!("row {row}: its event time {at} is settled already (until {settled_until})"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read_units(name: &str, column: &Column) -> Result<Vec<Arc<str>>, ServingError> {

@@ -1,16 +1,18 @@
 //! Shadows: score after the response, on a bounded queue that drops rather than slows.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use greenlight_app::App;
 use greenlight_app::live::LiveEndpoint;
 use greenlight_domain::prediction::{IdKey, Prediction, PredictionBatch, PredictionId, Variant};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Requests that may wait for the shadow.
 const QUEUE: usize = 4_096;
+/// Rows that may wait, so that large requests cannot fill the memory.
+const ROWS: usize = 100_000;
 /// Requests that are scored and logged together, so that the shadow keeps up with many small ones.
 const TOGETHER: usize = 256;
 
@@ -18,48 +20,62 @@ const TOGETHER: usize = 256;
 pub(crate) struct Mirror {
     pub endpoint: Arc<LiveEndpoint>,
     pub live: PredictionBatch,
+    /// Room for its rows; given back when it has been scored.
+    pub room: Option<OwnedSemaphorePermit>,
 }
 
 pub(crate) struct ShadowQueue {
     sender: mpsc::Sender<Mirror>,
-    dropped: Arc<AtomicU64>,
+    room: Arc<Semaphore>,
+    app: Arc<App>,
 }
 
 impl ShadowQueue {
     /// Starts the worker; it ends when the queue is dropped.
     pub(crate) fn start(app: Arc<App>) -> Self {
         let (sender, mut receiver) = mpsc::channel::<Mirror>(QUEUE);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let lost = Arc::clone(&dropped);
+        let worker = Arc::clone(&app);
         tokio::spawn(async move {
             let mut mirrors = Vec::with_capacity(TOGETHER);
             while receiver.recv_many(&mut mirrors, TOGETHER).await > 0 {
                 let batch = std::mem::take(&mut mirrors);
-                let key = app.id_key;
+                let key = worker.id_key;
                 let scored = tokio::task::spawn_blocking(move || score_all(&batch, &key)).await;
                 for (name, batch) in scored.unwrap_or_default() {
-                    let rows = batch.predictions.len() as u64;
-                    if let Err(error) = app.lake.append_predictions(&name, batch).await {
-                        lost.fetch_add(rows, Ordering::Relaxed);
-                        tracing::warn!(endpoint = %name, %error, "a shadow's predictions were not logged");
-                    }
+                    log(&worker, &name, batch).await;
                 }
             }
         });
-        Self { sender, dropped }
+        Self { sender, room: Arc::new(Semaphore::new(ROWS)), app }
     }
 
     /// Mirrors a request unless the queue is full.
-    pub(crate) fn offer(&self, mirror: Mirror) {
-        if let Err(mpsc::error::TrySendError::Full(mirror) | mpsc::error::TrySendError::Closed(mirror)) =
-            self.sender.try_send(mirror)
-        {
-            self.dropped.fetch_add(mirror.live.predictions.len() as u64, Ordering::Relaxed);
+    pub(crate) fn offer(&self, mut mirror: Mirror) {
+        let rows = u32::try_from(mirror.live.predictions.len()).unwrap_or(u32::MAX);
+        let refused = match Arc::clone(&self.room).try_acquire_many_owned(rows) {
+            Ok(room) => {
+                mirror.room = Some(room);
+                match self.sender.try_send(mirror) {
+                    Ok(()) => return,
+                    Err(TrySendError::Full(mirror) | TrySendError::Closed(mirror)) => mirror,
+                }
+            }
+            Err(_) => mirror,
+        };
+        if let Some(shadow) = &refused.endpoint.shadow {
+            self.app.live.drop_shadow(&shadow.release, u64::from(rows));
         }
     }
+}
 
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+async fn log(app: &App, name: &str, batch: PredictionBatch) {
+    let rows = batch.predictions.len() as u64;
+    let release = batch.predictions.first().and_then(|p| p.release.clone());
+    if let Err(error) = app.lake.append_predictions(name, batch).await {
+        tracing::warn!(endpoint = %name, %error, "a shadow's predictions were not logged");
+        if let Some(release) = release {
+            app.live.drop_shadow(&release, rows);
+        }
     }
 }
 

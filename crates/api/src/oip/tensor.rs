@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use greenlight_domain::frame::Column;
+use greenlight_serving::MAX_ROWS;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -40,6 +41,9 @@ pub(crate) fn read(input: InputTensor<'_>) -> Result<(String, Column), OipError>
             )));
         }
     };
+    if rows > MAX_ROWS as u64 {
+        return Err(OipError::invalid(format!("send at most {MAX_ROWS} rows, not {rows}")));
+    }
     let column = match input.datatype.as_ref() {
         "FP64" | "FP32" | "FP16" => Column::Number(floats(&name, input.data)?),
         "INT64" | "INT32" | "INT16" | "INT8" | "UINT64" | "UINT32" | "UINT16" | "UINT8" => {

@@ -137,6 +137,7 @@ async fn outcomes_are_recorded_all_or_none() {
         (outcome(&id, "bought", json!(7), "2021-01-03"), "is not between 0 and 1"),
         (outcome(&id, "bought", json!(1), "2020-01-03"), "lies before the prediction"),
         (outcome(&id, "bought", json!(1), "2050-01-03"), "lies in the future"),
+        (outcome(&id, "bought", json!(1), "2021-02-03"), "more than 7 days after the prediction"),
     ];
     for (bad, hint) in cases {
         let body = json!({ "outcomes": [fine, bad] });

@@ -198,3 +198,60 @@ async fn a_full_disk_refuses_and_recovers() {
     world.serving.infer("calls", request).await.unwrap();
     assert_eq!(world.test.lake.predictions("calls").len(), logged + 1);
 }
+
+#[tokio::test]
+async fn a_model_that_always_fails_has_earned_nothing_in_either_arm() {
+    let mut world = World::begin(12).await;
+    let id = world.submit("honest").await.release.id;
+    world.bring_to_rollout(&id).await;
+    for _ in 0..20 {
+        world.day(40, |_| 7.0).await;
+    }
+    world.settle().await;
+    let view = ledger::of_endpoint(world.app(), &dana(), "calls").await.unwrap();
+    assert!(view.randomised > 100);
+    let earned = view.incremental.unwrap();
+    assert!(earned.minor.abs() < 1e-9, "both arms got the holdout rule, so nothing was earned: {earned:?}");
+}
+
+#[tokio::test]
+async fn a_prediction_in_a_settled_time_is_refused_rather_than_lost() {
+    let mut world = World::begin(13).await;
+    let first = world.now;
+    for _ in 0..20 {
+        world.day(5, |score| score).await;
+    }
+    let settled = world.settle().await;
+    assert!(first < settled.settled_until);
+    let request = greenlight_serving::Request {
+        columns: vec![
+            ("client".into(), greenlight_domain::frame::Column::Text(vec![Some("c".into())])),
+            ("at".into(), greenlight_domain::frame::Column::Number(vec![first.0 as f64])),
+            ("score".into(), greenlight_domain::frame::Column::Number(vec![0.5])),
+            ("noise".into(), greenlight_domain::frame::Column::Number(vec![0.5])),
+        ],
+        rows: 1,
+    };
+    let refused = world.serving.infer("calls", request).await.unwrap_err().to_string();
+    assert!(refused.contains("is settled already"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_value_model_in_use_changes_only_after_its_release_has_ended() {
+    let mut world = World::begin(14).await;
+    let id = world.submit("honest").await.release.id;
+    let mut documents = greenlight_testkit::documents("00");
+    documents.truncate(1);
+    if let greenlight_domain::manifest::Document::Initiative { spec, .. } = &mut documents[0] {
+        spec.value.expression = "CASE WHEN decision = 'call' THEN 99 ELSE 0 END".into();
+    }
+    world.bring_to_rollout(&id).await;
+    let refused = greenlight_app::apply::apply(world.app(), &dana(), &documents).await.unwrap_err();
+    assert!(refused.to_string().contains("end it first"), "{refused}");
+    rollout::roll_back(world.app(), &olga(), &id, "to change the value model").await.unwrap();
+    if let greenlight_domain::manifest::Document::Initiative { spec, .. } = &mut documents[0] {
+        spec.value.expression = "features.salary".into();
+    }
+    let wrong = greenlight_app::apply::apply(world.app(), &dana(), &documents).await.unwrap_err();
+    assert!(wrong.to_string().contains("there is no column 'features.salary'"), "{wrong}");
+}
