@@ -14,6 +14,17 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Outside the checkout, so that a fresh clone of the project finds its dependencies compiled.
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/greenlight/target}"
 
+# Checkouts share this folder, and cargo tells sources apart by their time, not by their content: what another checkout
+# built later looks fresh here. So our own sources are touched when the folder was last used by another checkout.
+claim_target() {
+    mkdir -p "$CARGO_TARGET_DIR"
+    if [[ $(cat "$CARGO_TARGET_DIR/.checkout" 2>/dev/null || true) != "$root" ]]; then
+        find "$root/crates" "$root/xtask" -type f -exec touch {} +
+        printf '%s' "$root" >"$CARGO_TARGET_DIR/.checkout"
+    fi
+}
+claim_target
+
 readonly rust_needed=1.95
 readonly nextest_version=0.9.143
 

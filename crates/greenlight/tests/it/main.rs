@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod kill;
+mod pages;
 mod process;
 mod verbs;

@@ -16,7 +16,7 @@ use greenlight_lake::LocalLake;
 use parquet::arrow::ArrowWriter;
 
 fn bank() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/bank/bankmarketing.parquet")
+    Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("../../examples/bank/bankmarketing.parquet")
 }
 
 fn lake() -> (tempfile::TempDir, LocalLake) {
