@@ -30,7 +30,7 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
         let filter =
-            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,deltalake_core=warn"));
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,greenlight=info"));
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
         let settle_every = (self.settle_every > 0).then(|| Duration::from_secs(self.settle_every));
         let settings =
