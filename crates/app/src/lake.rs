@@ -1,7 +1,7 @@
 //! What the house needs from the lake: durable events, and the joins that settling and gates read.
 //!
-//! One of the two traits of the house. The real one stands in `greenlight-lake`, a faithful one in memory in
-//! `greenlight-testkit`; both pass the same contract suite.
+//! One of the two traits of the house. The real one stands in `greenlight-lake` with a contract suite, one in memory
+//! for tests of everything above it in `greenlight-testkit`.
 
 use std::path::Path;
 use std::sync::Arc;
