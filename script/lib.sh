@@ -73,6 +73,7 @@ on_exit() {
         printf '==> %s failed after %s s\n' "$current_step" "$((SECONDS - step_started))" >&2
     fi
     stop_postgres
+    stop_redis
     exit "$status"
 }
 trap on_exit EXIT
@@ -273,4 +274,88 @@ stop_postgres() {
     fi
     rm -rf "$postgres_folder"
     postgres_folder=
+}
+
+# --- A throw-away Redis ----------------------------------------------------------------------------------------
+
+redis_folder=
+redis_pid=
+
+# Prints the server's command: Redis, or Valkey, which speaks the same.
+find_redis() {
+    command -v redis-server || command -v valkey-server
+}
+
+need_redis() {
+    if [[ -n ${GREENLIGHT_TEST_REDIS_URL:-} ]] || find_redis >/dev/null; then return; fi
+    # Debian's package starts a server for the whole machine, unless this file says that services are not started.
+    local policy=/usr/sbin/policy-rc.d ours=false
+    if command -v apt-get >/dev/null && [[ ! -e $policy ]] && { [[ $EUID -eq 0 ]] || command -v sudo >/dev/null; }; then
+        as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
+        ours=true
+    fi
+    # In a subshell, so that the file goes even when the installation fails and ends the script.
+    local status=0
+    (trap - EXIT && apt_install "the Redis server" redis-server) || status=$?
+    if $ours; then as_root rm -f "$policy"; fi
+    if [[ $status -ne 0 ]]; then exit "$status"; fi
+    find_redis >/dev/null || fail "Redis was installed, but redis-server was not found" \
+        "put the folder that holds it into PATH, or set GREENLIGHT_TEST_REDIS_URL to a server of your own"
+}
+
+# Starts a server of its own, on loopback only and behind a password of its own, and exports
+# GREENLIGHT_TEST_REDIS_URL. It ends with the script. Where that variable is already set, that server is used.
+start_redis() {
+    if [[ -n ${GREENLIGHT_TEST_REDIS_URL:-} ]]; then return; fi
+    need_redis
+    local server password port
+    server=$(find_redis)
+    redis_folder=$(mktemp -d /tmp/greenlight-redis.XXXXXX)
+    password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+    # The server itself finds out whether a port is free; asking beforehand would leave a gap.
+    for _ in {1..10}; do
+        port=$((20000 + RANDOM % 12000))
+        redis_settings "$port" "$password" >"$redis_folder/redis.conf"
+        "$server" "$redis_folder/redis.conf" >"$redis_folder/log" 2>&1 &
+        redis_pid=$!
+        for _ in {1..100}; do
+            if grep -q 'Ready to accept connections' "$redis_folder/log"; then
+                export GREENLIGHT_TEST_REDIS_URL="redis://:$password@127.0.0.1:$port"
+                return
+            fi
+            kill -0 "$redis_pid" 2>/dev/null || break
+            sleep 0.1
+        done
+        kill "$redis_pid" 2>/dev/null || true
+        redis_pid=
+        grep -qi 'address already in use' "$redis_folder/log" || break
+    done
+    tail -n 20 "$redis_folder/log" >&2 || true
+    fail "Redis did not start" \
+        "read its message above, or set GREENLIGHT_TEST_REDIS_URL to a server of your own"
+}
+
+# redis_settings PORT PASSWORD: nothing has to survive the tests, so nothing is written to disk.
+redis_settings() {
+    cat <<EOF
+port $1
+bind 127.0.0.1
+requirepass $2
+dir $redis_folder
+save ""
+appendonly no
+daemonize no
+EOF
+}
+
+# Stops our own server by its process id and removes its folder. Safe to call at any time, more than once.
+stop_redis() {
+    if [[ -z $redis_folder ]]; then return; fi
+    if [[ -n $redis_pid ]]; then
+        kill "$redis_pid" 2>/dev/null || true
+        wait "$redis_pid" 2>/dev/null || true
+    fi
+    rm -rf "$redis_folder"
+    redis_folder=
+    redis_pid=
 }

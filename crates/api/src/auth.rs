@@ -3,13 +3,22 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
 use greenlight_app::AppError;
 use greenlight_domain::role::Actor;
 
 use crate::ApiState;
 use crate::problem::ApiError;
+
+/// Who sends a request with this `Authorization`.
+pub(crate) fn actor(state: &ApiState, authorization: Option<&[u8]>) -> Result<Arc<Actor>, AppError> {
+    let token = authorization
+        .and_then(|value| value.strip_prefix(b"Bearer "))
+        .and_then(|value| str::from_utf8(value).ok())
+        .ok_or(AppError::Unauthenticated)?;
+    state.app.authenticate(token.trim())
+}
 
 /// The actor of a request. A handler that takes it refuses requests without a valid token.
 pub(crate) struct Caller(pub(crate) Arc<Actor>);
@@ -18,12 +27,7 @@ impl FromRequestParts<ApiState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Self::Rejection> {
-        let token = parts
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .ok_or(AppError::Unauthenticated)?;
-        Ok(Self(state.app.authenticate(token.trim())?))
+        let header = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        Ok(Self(actor(state, header)?))
     }
 }

@@ -9,15 +9,17 @@ pub mod v1;
 
 mod auth;
 mod body;
+mod invocations;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use greenlight_app::App;
+use greenlight_domain::role::Action;
 use greenlight_serving::Serving;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -38,15 +40,29 @@ pub fn router(state: ApiState) -> Router {
     Router::new()
         .nest("/v1", v1::router())
         .nest("/v2", oip::router())
+        .merge(invocations::router())
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(CatchPanicLayer::custom(problem::after_panic))
-        .with_state(state)
+        .merge(oip::inference())
+        .with_state(state.clone())
+        .merge(oip::grpc(state))
+}
+
+/// OpenMetrics text, for whoever may read.
+async fn metrics(
+    State(state): State<ApiState>,
+    caller: auth::Caller,
+) -> Result<impl IntoResponse, problem::ApiError> {
+    greenlight_app::allow(&caller.0, Action::Read)?;
+    let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, text)], state.app.metrics.text()))
 }
 
 /// Ready when the database answers.
-async fn ready(axum::extract::State(state): axum::extract::State<ApiState>) -> impl IntoResponse {
+async fn ready(State(state): State<ApiState>) -> impl IntoResponse {
     match state.app.store.read().await {
         Ok(_) => (StatusCode::OK, "ready".to_owned()),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),

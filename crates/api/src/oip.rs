@@ -1,67 +1,82 @@
-//! The Open Inference Protocol v2 over REST: health, metadata, infer.
+//! The Open Inference Protocol v2 over REST and gRPC: health, metadata, infer, model repository.
 
 mod error;
+mod grpc;
 mod infer;
+mod json;
+mod metadata;
+mod output;
+mod repository;
 mod tensor;
 
-use axum::Json;
-use axum::Router;
-use axum::extract::{Path, State};
-use axum::routing::{get, post};
-use greenlight_app::allow;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::routing::get;
+use axum::{Json, Router};
 use greenlight_app::live::LiveEndpoint;
-use greenlight_domain::frame::ColumnType;
-use greenlight_domain::role::Action;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 
 use crate::ApiState;
-use crate::auth::Caller;
-use error::OipError;
+pub(crate) use error::OipError;
+pub(crate) use infer::{refused_body, router as inference};
+pub(crate) use output::OUTPUTS;
+pub(crate) use tensor::shown;
+
+/// The name that the server goes by.
+const SERVER: &str = "greenlight";
+/// Extensions of the protocol that are answered.
+const EXTENSIONS: [&str; 2] = ["binary_tensor_data", "model_repository"];
 
 pub(crate) fn router() -> Router<ApiState> {
+    let model = Router::new().route("/", get(metadata::model)).route("/ready", get(metadata::model_ready));
     Router::new()
-        .route("/", get(server))
+        .route("/", get(metadata::server))
         .route("/health/live", get(|| async { Json(json!({ "live": true })) }))
         .route("/health/ready", get(|| async { Json(json!({ "ready": true })) }))
-        .route("/models/{name}", get(metadata))
-        .route("/models/{name}/ready", get(model_ready))
-        .route("/models/{name}/infer", post(infer::infer))
+        .nest("/models/{name}", model.clone())
+        .nest("/models/{name}/versions/{version}", model)
+        .nest("/repository", repository::router())
 }
 
-async fn server() -> Json<Value> {
-    Json(json!({ "name": "greenlight", "version": env!("CARGO_PKG_VERSION"), "extensions": [] }))
+/// The gRPC service as routes beside those of REST.
+pub(crate) fn grpc(state: ApiState) -> Router {
+    Router::new().route_service("/inference.GRPCInferenceService/{method}", grpc::service(state))
 }
 
-async fn model_ready(
-    State(state): State<ApiState>,
-    Path(name): Path<String>,
-) -> Result<Json<Value>, OipError> {
-    match state.app.live.get(&name) {
-        Some(_) => Ok(Json(json!({ "name": name, "ready": true }))),
-        None => Err(OipError::unknown(&name)),
+/// The model that a path names.
+#[derive(Deserialize)]
+pub(crate) struct Model {
+    name: String,
+    #[serde(default)]
+    version: Option<String>,
+}
+
+impl FromRequestParts<ApiState> for Model {
+    type Rejection = OipError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, OipError> {
+        let path = Path::<Self>::from_request_parts(parts, state).await;
+        path.map(|Path(model)| model).map_err(|rejection| OipError::invalid(rejection.body_text()))
     }
 }
 
-async fn metadata(
-    State(state): State<ApiState>,
-    caller: Caller,
-    Path(name): Path<String>,
-) -> Result<Json<Value>, OipError> {
-    allow(&caller.0, Action::Read)?;
-    let endpoint = state.app.live.get(&name).ok_or_else(|| OipError::unknown(&name))?;
-    Ok(Json(describe(&endpoint)))
-}
-
-fn describe(endpoint: &LiveEndpoint) -> Value {
-    let tensor = |name: &str, datatype: &str| json!({ "name": name, "datatype": datatype, "shape": [-1] });
-    let own = std::iter::once(&endpoint.spec.unit).chain(&endpoint.spec.event_time);
-    let features = endpoint.features.iter().map(|field| {
-        tensor(&field.name, if field.column_type == ColumnType::Number { "FP64" } else { "BYTES" })
-    });
-    let inputs: Vec<Value> = own.map(|name| tensor(name, "BYTES")).chain(features).collect();
-    let outputs: Vec<Value> = infer::OUTPUTS.iter().map(|(name, datatype)| tensor(name, datatype)).collect();
-    json!({
-        "name": endpoint.name, "versions": [endpoint.routes.version.to_string()], "platform": "greenlight",
-        "inputs": inputs, "outputs": outputs,
-    })
+/// The endpoint of that name. Its version is that of its routes; a client that names none gets the one in force.
+pub(crate) fn find(
+    state: &ApiState,
+    name: &str,
+    version: Option<&str>,
+) -> Result<Arc<LiveEndpoint>, OipError> {
+    let endpoint = state.app.live.get(name).ok_or_else(|| OipError::unknown(name))?;
+    let current = endpoint.routes.version;
+    match version.filter(|version| !version.is_empty()) {
+        Some(version) if version.parse() != Ok(current) => Err(OipError {
+            status: StatusCode::NOT_FOUND,
+            message: format!("endpoint '{name}' has version {current}, not '{}'", shown(version)),
+        }),
+        _ => Ok(endpoint),
+    }
 }

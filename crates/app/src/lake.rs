@@ -165,7 +165,7 @@ pub trait Lake: Send + Sync + 'static {
     async fn open(&self, endpoint: &str, features: Arc<[Field]>) -> Result<(), LakeError>;
 
     /// Appends predictions; returns after the group commit that made them durable.
-    async fn append_predictions(&self, endpoint: &str, batch: PredictionBatch) -> Result<(), LakeError>;
+    async fn append_predictions(&self, endpoint: &str, batch: &PredictionBatch) -> Result<(), LakeError>;
 
     /// Appends outcomes; returns after the group commit that made them durable.
     /// Receiving the same outcome twice is harmless: the latest one of a prediction counts.

@@ -12,6 +12,8 @@ pub mod initiative;
 pub mod lake;
 pub mod ledger;
 pub mod live;
+pub mod metrics;
+pub mod model;
 pub mod outcome;
 pub mod release;
 pub mod rollout;
@@ -40,6 +42,7 @@ use artifact::Artifacts;
 use clock::Clock;
 use lake::Lake;
 use live::Live;
+use metrics::Metrics;
 use runtime::ModelRuntime;
 
 /// Everything that use cases need, wired once by the binary.
@@ -58,6 +61,8 @@ pub struct App {
     pub id_key: IdKey,
     /// What serving reads: endpoints with their routes and loaded models.
     pub live: Arc<Live>,
+    /// What operators watch.
+    pub metrics: Metrics,
     tokens: token::Cache,
     /// One publication at a time, from reading the store to swapping the table: an older read never overtakes.
     publishing: Mutex<()>,
@@ -91,6 +96,7 @@ impl App {
             clock: parts.clock,
             id_key,
             live: Arc::new(Live::default()),
+            metrics: Metrics::default(),
             tokens: token::Cache::default(),
             publishing: Mutex::new(()),
             settling: Mutex::new(HashMap::new()),

@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use greenlight_domain::endpoint::EndpointSpec;
-use greenlight_domain::frame::Field;
+use greenlight_domain::frame::{Column, ColumnType, Field, Frame};
+use greenlight_domain::role::{Action, Actor};
 use greenlight_domain::route::{RoutedModel, Routes};
 use greenlight_domain::training::split_version;
 use greenlight_domain::value_model::ValueModel;
 
+use crate::metrics::Meters;
 use crate::runtime::Model;
-use crate::{App, AppError};
+use crate::{App, AppError, allow};
 
 /// A model behind an endpoint.
 pub struct LiveModel {
@@ -44,6 +46,8 @@ pub struct LiveEndpoint {
     pub champion: Option<LiveModel>,
     /// The shadow, loaded.
     pub shadow: Option<LiveModel>,
+    /// Its counters.
+    pub meters: Meters,
     /// Predictions before this event time (microseconds) are settled; a new one there would never be booked.
     pub settled_until: AtomicI64,
 }
@@ -80,6 +84,14 @@ impl Live {
         self.dropped.lock().unwrap_or_else(PoisonError::into_inner).get(release).copied().unwrap_or(0)
     }
 
+    fn remove(&self, name: &str) {
+        self.table.rcu(|table| {
+            let mut next = HashMap::clone(table);
+            next.remove(name);
+            next
+        });
+    }
+
     fn put(&self, endpoint: Arc<LiveEndpoint>) {
         self.table.rcu(|table| {
             let mut next = HashMap::clone(table);
@@ -87,6 +99,32 @@ impl Live {
             next
         });
     }
+}
+
+/// Puts an endpoint before clients again, with its routes and models as the store has them now.
+pub async fn load_endpoint(app: &App, actor: &Actor, name: &str) -> Result<(), AppError> {
+    allow(actor, Action::Rollout)?;
+    publish(app, name).await?;
+    record(app, actor, "endpoint.load", name).await
+}
+
+/// Takes an endpoint away from clients of this server, until it is loaded again. Its routes stay as they are.
+pub async fn unload_endpoint(app: &App, actor: &Actor, name: &str) -> Result<(), AppError> {
+    allow(actor, Action::Rollout)?;
+    if app.live.get(name).is_none() {
+        return Err(AppError::not_found("endpoint", name, "list them with 'greenlight endpoint list'"));
+    }
+    record(app, actor, "endpoint.unload", name).await?;
+    let _one_at_a_time = app.publishing.lock().await;
+    app.live.remove(name);
+    Ok(())
+}
+
+async fn record(app: &App, actor: &Actor, action: &str, name: &str) -> Result<(), AppError> {
+    let mut transaction = app.store.begin().await?;
+    app.audit(&mut transaction, actor, action, name, serde_json::json!({})).await?;
+    transaction.commit().await.map_err(greenlight_store::StoreError::from)?;
+    Ok(())
 }
 
 /// Publishes every endpoint of the store.
@@ -127,6 +165,7 @@ pub(crate) async fn publish(app: &App, name: &str) -> Result<Arc<LiveEndpoint>, 
         holdout_decision: spec.holdout.decision.as_str().into(),
         champion: load_routed(app, routes.champion.as_ref()).await?,
         shadow: load_shadow(app, routes.shadow.as_ref()).await,
+        meters: app.metrics.meters(name),
         settled_until: AtomicI64::new(cursor.settled_until.0),
         spec,
         features,
@@ -175,7 +214,25 @@ pub(crate) async fn load(app: &App, name: &str, version: i64) -> Result<Arc<dyn 
             "the artifact of {name}@{version} has another signature than was registered"
         )));
     }
+    smoke(loaded.as_ref())?;
     Ok(loaded)
+}
+
+/// Scores a row of zeros and empty texts, so that a model which cannot score at all never gets near traffic.
+pub(crate) fn smoke(model: &dyn Model) -> Result<(), AppError> {
+    let fields = Arc::clone(&model.signature().inputs);
+    let columns = fields
+        .iter()
+        .map(|field| match field.column_type {
+            ColumnType::Number => Column::Number(vec![0.0]),
+            ColumnType::Text => Column::Text(vec![Some("".into())]),
+        })
+        .collect();
+    let scores = model.score(&Frame::new(fields, columns)?)?;
+    if scores.len() == 1 {
+        return Ok(());
+    }
+    Err(AppError::Invalid(format!("the model scored {} numbers for one row", scores.len())))
 }
 
 /// Runs work that blocks off the async threads.

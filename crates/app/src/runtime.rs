@@ -8,6 +8,7 @@ use std::sync::Arc;
 use greenlight_domain::frame::Frame;
 use greenlight_domain::model::Signature;
 use greenlight_domain::training::Learner;
+use serde::Serialize;
 use thiserror::Error;
 
 /// Why a model could not be trained, loaded or asked.
@@ -40,6 +41,19 @@ pub struct TrainedModel {
     pub facts: Vec<(String, f64)>,
 }
 
+/// Why one row got its probability: additive contributions on the model's own scale.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// How the contributions were found.
+    pub method: &'static str,
+    /// What they are measured in, such as log-odds.
+    pub unit: &'static str,
+    /// The score of a row of which nothing is known.
+    pub expected: f64,
+    /// What each input of the signature adds; with `expected` they sum to the score of the row.
+    pub contributions: Vec<f64>,
+}
+
 /// A loaded model. Scoring is pure: the same rows give the same probabilities.
 pub trait Model: Send + Sync + 'static {
     /// What goes in and comes out.
@@ -47,6 +61,17 @@ pub trait Model: Send + Sync + 'static {
 
     /// The probability of each row. The frame must have at least the columns of the signature, found by name.
     fn score(&self, rows: &Frame) -> Result<Vec<f64>, RuntimeError>;
+
+    /// Which kind of file it was loaded from.
+    fn flavor(&self) -> &'static str;
+
+    /// About how much memory it takes.
+    fn memory_bytes(&self) -> usize;
+
+    /// Why the row at position `row` got its probability, when the model can say so exactly.
+    fn explain(&self, _rows: &Frame, _row: usize) -> Result<Explanation, RuntimeError> {
+        Err(RuntimeError::Scoring("this kind of model does not explain itself".to_owned()))
+    }
 }
 
 /// Trains and loads models.

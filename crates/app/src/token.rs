@@ -21,7 +21,7 @@ use crate::{App, AppError, allow};
 
 /// Actors by the hash of their token.
 #[derive(Default)]
-pub(crate) struct Cache(ArcSwap<HashMap<String, Arc<Actor>>>);
+pub(crate) struct Cache(ArcSwap<HashMap<[u8; 32], Arc<Actor>>>);
 
 const PREFIX: &str = "gl_";
 const MAX_ACTOR_NAME: usize = 100;
@@ -57,7 +57,7 @@ pub(crate) async fn id_key(store: &Store) -> Result<IdKey, AppError> {
 impl App {
     /// Who sent this token.
     pub fn authenticate(&self, token: &str) -> Result<Arc<Actor>, AppError> {
-        let hash = hash(token);
+        let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         self.tokens.0.load().get(&hash).cloned().ok_or(AppError::Unauthenticated)
     }
 
@@ -121,10 +121,19 @@ impl App {
         let _one_at_a_time = self.publishing.lock().await;
         let mut connection = self.store.read().await?;
         let valid = greenlight_store::token::valid(&mut connection).await?;
-        let actors = valid.into_iter().map(|(hash, actor)| (hash, Arc::new(actor))).collect();
+        let readable = |(hash, actor): (String, Actor)| Some((bytes_of(&hash)?, Arc::new(actor)));
+        let actors = valid.into_iter().filter_map(readable).collect();
         self.tokens.0.store(Arc::new(actors));
         Ok(())
     }
+}
+
+/// The bytes of a stored hash, 64 hexadecimal digits.
+fn bytes_of(hash: &str) -> Option<[u8; 32]> {
+    let (digits, rest) = hash.as_bytes().as_chunks::<2>();
+    let bytes = digits.iter().map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
+    let bytes: Vec<u8> = bytes.collect::<Option<_>>()?;
+    bytes.try_into().ok().filter(|_| rest.is_empty())
 }
 
 fn hash(token: &str) -> String {

@@ -29,7 +29,7 @@ const SCORE_BINS: usize = 10;
 const LIST_LIMIT: i64 = 200;
 
 /// Version of the code that trains, as runs record it.
-const CODE_VERSION: &str = concat!("greenlight ", env!("CARGO_PKG_VERSION"));
+pub(crate) const CODE_VERSION: &str = concat!("greenlight ", env!("CARGO_PKG_VERSION"));
 
 /// Runs the training of that name.
 pub async fn train(app: &App, actor: &Actor, name: &str) -> Result<Trained, AppError> {
@@ -85,27 +85,33 @@ pub async fn train(app: &App, actor: &Actor, name: &str) -> Result<Trained, AppE
         author: actor.name.clone(),
         created_at: app.clock.now(),
     };
-    register(app, actor, run, model).await
+    insert(app, actor, "model.train", run, model).await
 }
 
-async fn register(app: &App, actor: &Actor, run: Run, mut model: ModelVersion) -> Result<Trained, AppError> {
+pub(crate) async fn insert(
+    app: &App,
+    actor: &Actor,
+    action: &str,
+    run: Run,
+    mut model: ModelVersion,
+) -> Result<Trained, AppError> {
     let mut transaction = app.store.begin().await?;
     model.version = greenlight_store::model::next_version(&mut transaction, &model.name).await?;
     greenlight_store::run::insert(&mut transaction, &run).await?;
     greenlight_store::model::insert(&mut transaction, &model).await?;
     let detail = json!({ "run": run.id, "sha256": model.sha256, "dataset": model.dataset });
-    app.audit(&mut transaction, actor, "model.train", &model.reference(), detail).await?;
+    app.audit(&mut transaction, actor, action, &model.reference(), detail).await?;
     transaction.commit().await.map_err(greenlight_store::StoreError::from)?;
     Ok(Trained { run, model })
 }
 
-struct Quality {
-    metrics: Vec<(String, f64)>,
-    score_edges: Vec<f64>,
-    score_counts: Vec<u64>,
+pub(crate) struct Quality {
+    pub(crate) metrics: Vec<(String, f64)>,
+    pub(crate) score_edges: Vec<f64>,
+    pub(crate) score_counts: Vec<u64>,
 }
 
-fn quality(scores: &[f64], happened: &[bool]) -> Result<Quality, AppError> {
+pub(crate) fn quality(scores: &[f64], happened: &[bool]) -> Result<Quality, AppError> {
     let wrong = |e: greenlight_stats::StatsError| AppError::Invalid(format!("training: {e}"));
     let score_edges = drift::quantile_edges(scores, SCORE_BINS).map_err(wrong)?;
     let positives = happened.iter().filter(|h| **h).count();
@@ -155,27 +161,4 @@ pub async fn runs(app: &App, actor: &Actor) -> Result<Vec<Run>, AppError> {
     allow(actor, Action::Read)?;
     let mut connection = app.store.read().await?;
     Ok(greenlight_store::run::newest(&mut connection, LIST_LIMIT).await?)
-}
-
-/// The newest model versions.
-pub async fn models(app: &App, actor: &Actor) -> Result<Vec<ModelVersion>, AppError> {
-    allow(actor, Action::Read)?;
-    let mut connection = app.store.read().await?;
-    Ok(greenlight_store::model::newest(&mut connection, LIST_LIMIT).await?)
-}
-
-/// One model version with its run.
-pub async fn model(app: &App, actor: &Actor, name: &str, version: i64) -> Result<Trained, AppError> {
-    allow(actor, Action::Read)?;
-    let mut connection = app.store.read().await?;
-    let missing = || {
-        AppError::not_found(
-            "model version",
-            &format!("{name}@{version}"),
-            "list them with 'greenlight model list'",
-        )
-    };
-    let model = greenlight_store::model::get(&mut connection, name, version).await?.ok_or_else(missing)?;
-    let run = greenlight_store::run::get(&mut connection, &model.run_id).await?.ok_or_else(missing)?;
-    Ok(Trained { run, model })
 }

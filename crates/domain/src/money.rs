@@ -111,11 +111,15 @@ pub fn whole(minor: f64, currency: Currency) -> String {
 ///
 /// This is the one door through which a computed value enters the ledger.
 pub fn minor_from_major(major: f64) -> Result<i64, DomainError> {
-    let minor = (major * 100.0).round();
-    if minor.is_finite() && minor.abs() < 1.0e13 {
-        return Ok(minor as i64);
+    if is_bookable(major) {
+        return Ok((major * 100.0).round() as i64);
     }
     Err(DomainError::invalid("value", format!("{major} cannot be an amount of money")))
+}
+
+/// Whether an amount in major units can enter the ledger; NaN cannot.
+pub(crate) fn is_bookable(major: f64) -> bool {
+    (major * 100.0).round().abs() < 1.0e13
 }
 
 /// An amount as people write it in a manifest: `1200`, `1200.5` or `"1200.50"`, kept as minor units.

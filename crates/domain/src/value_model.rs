@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::DomainError;
 use crate::expression::{Cell, Expression, Kind, Scope};
 use crate::frame::{Column, ColumnType, Field, Frame};
-use crate::money::{Currency, minor_from_major};
+use crate::money::{Currency, is_bookable, minor_from_major};
 
 /// A value model as its owner writes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -134,6 +134,38 @@ impl ValueModel {
                 row.decision, row.outcome
             ))),
         }
+    }
+
+    /// What each decision is worth for one row, if its outcome is 0 and if it is 1, in major units and in the order of
+    /// [`Self::decisions`]; fails when one of them could not be booked.
+    ///
+    /// Serving asks this before it decides: a row that could not be valued later must not be decided about now.
+    pub fn worth(&self, frame: &Frame, row: usize, worth: &mut Vec<[f64; 2]>) -> Result<(), DomainError> {
+        for decision in &self.decisions {
+            let mut both = [0.0; 2];
+            for (place, outcome) in both.iter_mut().zip([0.0, 1.0]) {
+                let valued = Valued { frame, row, probability: f64::NAN, decision, outcome };
+                match self.value(valued) {
+                    Some(major) if is_bookable(major) => *place = major,
+                    _ => drop(self.value_minor(valued)?),
+                }
+            }
+            worth.push(both);
+        }
+        Ok(())
+    }
+
+    /// The decision with the highest expected value among those of [`Self::worth`], for an outcome that is 1 with
+    /// `probability`; see [`Self::decide`].
+    pub fn best(&self, worth: &[[f64; 2]], probability: f64) -> &Arc<str> {
+        let mut best = (0, f64::NEG_INFINITY);
+        for (decision, [not, happened]) in worth.iter().enumerate() {
+            let expected = probability * happened + (1.0 - probability) * not;
+            if expected > best.1 {
+                best = (decision, expected);
+            }
+        }
+        &self.decisions[best.0]
     }
 
     /// The decision with the highest expected value for a row whose outcome is 1 with `probability`.

@@ -3,6 +3,7 @@
 mod explain;
 mod lake;
 mod look;
+mod model;
 mod release;
 mod replay;
 mod serve;
@@ -78,7 +79,7 @@ enum Verb {
     /// Create or change what manifests describe, all or nothing.
     Apply(setup::Manifests),
     /// Train a model that a manifest of kind Training describes.
-    Train(setup::Train),
+    Train(model::Train),
     /// Issue, list and revoke tokens.
     #[command(subcommand)]
     Token(setup::Token),
@@ -88,9 +89,9 @@ enum Verb {
     /// Initiatives and what they earned.
     #[command(subcommand)]
     Initiative(look::Initiative),
-    /// Model versions.
+    /// Model versions: register, list, show.
     #[command(subcommand)]
-    Model(look::Model),
+    Model(model::Model),
     /// Runs.
     #[command(subcommand)]
     Run(look::Run),

@@ -53,11 +53,22 @@ pub(crate) fn read(path: &Path) -> Result<Manifests, Failure> {
 /// Uploads the files that the server does not have yet.
 pub(crate) async fn upload(client: &Client, manifests: &Manifests) -> Result<(), Failure> {
     for (sha256, path) in &manifests.files {
-        let known = client.get(&format!("/v1/artifacts/{sha256}")).await?;
-        if known.get("present").and_then(Value::as_bool) != Some(true) {
-            let bytes = std::fs::read(path)?;
-            client.put(&format!("/v1/artifacts/{sha256}"), bytes.into()).await?;
-        }
+        put(client, sha256, path).await?;
+    }
+    Ok(())
+}
+
+/// Uploads a file, unless the server has it, and returns its digest.
+pub(crate) async fn upload_file(client: &Client, path: &Path) -> Result<String, Failure> {
+    let sha256 = digest(path)?;
+    put(client, &sha256, path).await.map(|()| sha256)
+}
+
+async fn put(client: &Client, sha256: &str, path: &Path) -> Result<(), Failure> {
+    let known = client.get(&format!("/v1/artifacts/{sha256}")).await?;
+    if known.get("present").and_then(Value::as_bool) != Some(true) {
+        let bytes = std::fs::read(path)?;
+        client.put(&format!("/v1/artifacts/{sha256}"), bytes.into()).await?;
     }
     Ok(())
 }

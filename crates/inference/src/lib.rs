@@ -1,7 +1,8 @@
 //! Models in process: training, the artifact format, scoring.
 //!
 //! Owns the only in-process runtime of the house, [`Runtime`], and the file format `greenlight.model/1` that it
-//! writes and reads. It is the only crate that names a learner library.
+//! writes and reads; files of other libraries are scored by `greenlight-evaluator` and, where an ONNX graph needs
+//! more, by ONNX Runtime. It is the only crate that names a learner library or a model runtime.
 //!
 //! It refuses to let a learner's own model format or evaluator near serving: what a learner yields is turned into
 //! our flat form once, checked against the learner's scores, and from then on only our form exists. It refuses
@@ -9,7 +10,9 @@
 
 mod artifact;
 mod encoder;
+mod foreign;
 mod logistic;
+mod onnx_runtime;
 mod runtime;
 mod train;
 mod trees;

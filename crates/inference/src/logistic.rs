@@ -114,6 +114,18 @@ fn term(
 }
 
 impl Model for LogisticModel {
+    fn flavor(&self) -> &'static str {
+        crate::FLAVOR
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let words = self.terms.iter().map(|term| match term {
+            Term::Number { .. } => 0,
+            Term::Text { weights, .. } => weights.len() * 64,
+        });
+        size_of_val(self.terms.as_slice()) + words.sum::<usize>()
+    }
+
     fn signature(&self) -> &Signature {
         &self.signature
     }

@@ -9,8 +9,10 @@ use greenlight_domain::frame::{Field, Frame};
 use greenlight_domain::model::Signature;
 use greenlight_domain::training::Learner;
 
-use crate::artifact::{Artifact, Payload};
+use crate::artifact::{Artifact, MAX_BYTES, Payload, refused};
+use crate::foreign::ForeignModel;
 use crate::logistic::LogisticModel;
+use crate::onnx_runtime::RuntimeGraph;
 use crate::train;
 use crate::trees::TreeModel;
 
@@ -39,8 +41,17 @@ impl ModelRuntime for Runtime {
     }
 }
 
-/// Reads and checks an artifact of any kind.
+/// Reads and checks an artifact of any kind: our own format, or a file of another library.
 pub(crate) fn load(bytes: &[u8]) -> Result<Arc<dyn Model>, RuntimeError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(refused(format!("it has {} bytes and the limit is {MAX_BYTES}", bytes.len())));
+    }
+    if !is_own(bytes) {
+        return Ok(match ForeignModel::load(bytes)? {
+            Some(model) => Arc::new(model),
+            None => Arc::new(RuntimeGraph::load(bytes)?),
+        });
+    }
     let artifact = Artifact::from_bytes(bytes)?;
     Ok(match artifact.payload {
         Payload::LogisticRegression(parts) => {
@@ -48,6 +59,14 @@ pub(crate) fn load(bytes: &[u8]) -> Result<Arc<dyn Model>, RuntimeError> {
         }
         Payload::TreeEnsemble(parts) => Arc::new(TreeModel::new(&artifact.inputs, artifact.encoder, &parts)?),
     })
+}
+
+/// Whether a file is of our own format, or a part of one: a JSON object that is not XGBoost's.
+fn is_own(bytes: &[u8]) -> bool {
+    let head = bytes[..bytes.len().min(256)].trim_ascii_start();
+    let object = head.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+    let is_json = object.is_some_and(|rest| rest.is_empty() || rest[0] == b'"' || rest[0] == b'}');
+    (is_json || head.is_empty()) && !head.windows(9).any(|window| window == b"\"learner\"")
 }
 
 /// The signature of a model with these inputs.

@@ -286,6 +286,17 @@ fn reading(field: &Field, encoding: ColumnEncoding) -> Result<Reading, RuntimeEr
 }
 
 impl Model for TreeModel {
+    fn flavor(&self) -> &'static str {
+        crate::FLAVOR
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let ensemble = &self.ensemble;
+        size_of_val(ensemble.splits.as_slice())
+            + size_of_val(ensemble.leaves.as_slice())
+            + size_of_val(ensemble.words.as_slice())
+    }
+
     fn signature(&self) -> &Signature {
         &self.signature
     }

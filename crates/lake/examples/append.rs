@@ -87,7 +87,7 @@ async fn measure(
             tokio::spawn(async move {
                 let mut appends = 0;
                 while start.elapsed() < time {
-                    lake.append_predictions(ENDPOINT, batch(rows)).await?;
+                    lake.append_predictions(ENDPOINT, &batch(rows)).await?;
                     appends += 1;
                 }
                 Ok::<u64, Failure>(appends)

@@ -40,10 +40,10 @@ struct Columns<'a> {
 
 /// Shares equal texts, because decisions, releases and categories repeat.
 #[derive(Default)]
-struct Texts(HashMap<Box<str>, Arc<str>>);
+pub(crate) struct Texts(HashMap<Box<str>, Arc<str>>);
 
 impl Texts {
-    fn share(&mut self, text: &str) -> Arc<str> {
+    pub(crate) fn share(&mut self, text: &str) -> Arc<str> {
         if let Some(known) = self.0.get(text) {
             return Arc::clone(known);
         }

@@ -10,36 +10,15 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 use greenlight_app::lake::Settlement;
-use greenlight_domain::frame::{Column, ColumnType, Field};
-use greenlight_domain::prediction::{Outcome, Prediction, PredictionBatch, PredictionId};
+use greenlight_domain::frame::Column;
+use greenlight_domain::prediction::{Outcome, PredictionBatch, PredictionId};
 use uuid::Uuid;
 
 use crate::schema;
-use crate::segment::writer::Rows;
 
-/// The rows of a group commit as one batch of `schema`.
-pub(crate) fn rows(schema: &SchemaRef, features: &[Field], rows: &[Rows]) -> Result<RecordBatch, ArrowError> {
-    let mut predictions = Vec::new();
-    let mut outcomes = Vec::new();
-    for request in rows {
-        match request {
-            Rows::Predictions(batch) => predictions.push(batch),
-            Rows::Outcomes(batch) => outcomes.push(batch.as_slice()),
-        }
-    }
-    if outcomes.is_empty() {
-        predictions_batch(schema, features, &predictions)
-    } else {
-        outcomes_batch(schema, &outcomes)
-    }
-}
-
-fn predictions_batch(
-    schema: &SchemaRef,
-    features: &[Field],
-    requests: &[&PredictionBatch],
-) -> Result<RecordBatch, ArrowError> {
-    let all: Vec<&Prediction> = requests.iter().flat_map(|request| &request.predictions).collect();
+/// Predictions as one batch of `schema`, which has their features.
+pub(crate) fn predictions(schema: &SchemaRef, rows: &PredictionBatch) -> Result<RecordBatch, ArrowError> {
+    let all = &rows.predictions;
     let mut columns: Vec<ArrayRef> = vec![
         ids(all.iter().map(|p| Some(p.id))),
         ints(all.iter().map(|p| p.at.0)),
@@ -58,46 +37,28 @@ fn predictions_batch(
         ints(all.iter().map(|p| p.latency_us)),
         texts(all.iter().map(|p| p.error.as_deref())),
     ];
+    let features = rows.features.fields();
     if !features.is_empty() {
-        let children = features.iter().map(|field| feature(field, requests, all.len())).collect();
+        let children = rows.features.columns().iter().map(feature).collect();
         columns.push(Arc::new(StructArray::try_new(schema::feature_columns(features), children, None)?));
     }
     RecordBatch::try_new(Arc::clone(schema), columns)
 }
 
-/// One feature of all requests; null where a request does not carry it.
-fn feature(field: &Field, requests: &[&PredictionBatch], rows: usize) -> ArrayRef {
-    match field.column_type {
-        ColumnType::Number => {
-            let mut values = Vec::with_capacity(rows);
-            for request in requests {
-                match request.features.column(&field.name) {
-                    Some(Column::Number(v)) => values.extend_from_slice(v),
-                    _ => values.resize(values.len() + request.predictions.len(), f64::NAN),
-                }
-            }
-            numbers(values.into_iter())
-        }
-        ColumnType::Text => {
-            let mut values = Vec::with_capacity(rows);
-            for request in requests {
-                match request.features.column(&field.name) {
-                    Some(Column::Text(v)) => values.extend(v.iter().map(Option::as_deref)),
-                    _ => values.resize(values.len() + request.predictions.len(), None),
-                }
-            }
-            texts(values.into_iter())
-        }
+fn feature(column: &Column) -> ArrayRef {
+    match column {
+        Column::Number(values) => numbers(values.iter().copied()),
+        Column::Text(values) => texts(values.iter().map(Option::as_deref)),
     }
 }
 
-fn outcomes_batch(schema: &SchemaRef, requests: &[&[Outcome]]) -> Result<RecordBatch, ArrowError> {
-    let all = || requests.iter().copied().flatten();
+/// Outcomes as one batch of `schema`.
+pub(crate) fn outcomes(schema: &SchemaRef, rows: &[Outcome]) -> Result<RecordBatch, ArrowError> {
     let columns: Vec<ArrayRef> = vec![
-        ids(all().map(|o| Some(o.prediction_id))),
-        texts(all().map(|o| Some(o.name.as_ref()))),
-        numbers(all().map(|o| o.value)),
-        ints(all().map(|o| o.at.0)),
+        ids(rows.iter().map(|o| Some(o.prediction_id))),
+        texts(rows.iter().map(|o| Some(o.name.as_ref()))),
+        numbers(rows.iter().map(|o| o.value)),
+        ints(rows.iter().map(|o| o.at.0)),
     ];
     RecordBatch::try_new(Arc::clone(schema), columns)
 }

@@ -18,7 +18,7 @@ use crate::segment::Kind;
 use crate::segment::disk::Disk;
 use crate::segment::folder::{Folder, Segment};
 use crate::segment::read;
-use crate::segment::writer::{Features, Rows, Writer, current};
+use crate::segment::writer::{Records, Writer};
 use crate::table::Table;
 use crate::{encode, error, schema};
 
@@ -35,7 +35,7 @@ pub(crate) struct Events {
 
 /// One endpoint of the lake.
 pub(crate) struct Endpoint {
-    features: Features,
+    features: RwLock<Arc<[Field]>>,
     pub(crate) predictions: Events,
     pub(crate) outcomes: Events,
     pub(crate) settlements: Table,
@@ -50,14 +50,16 @@ impl Endpoint {
         limits: &Limits,
     ) -> Result<Self, LakeError> {
         schema::check_features(&features)?;
-        let shared: Features = Arc::new(RwLock::new(Arc::clone(&features)));
-        let (predictions, schemas) = Events::open(path, Kind::Predictions, &shared, limits).await?;
-        for stored in predictions.table.schema()?.iter().chain(schemas.iter().map(Arc::as_ref)) {
-            schema::check_growth(stored, &features)?;
+        let (predictions, logged) = Events::open(path, Kind::Predictions, limits).await?;
+        if let Some(stored) = predictions.table.schema()? {
+            schema::check_growth(&stored, &features)?;
         }
-        let (outcomes, _) = Events::open(path, Kind::Outcomes, &shared, limits).await?;
+        for stored in logged {
+            schema::check_growth(&schema::predictions(&stored), &features)?;
+        }
+        let (outcomes, _) = Events::open(path, Kind::Outcomes, limits).await?;
         let settlements = Table::load(path.join("settlements"), "greenlight-settle".to_owned()).await?;
-        Ok(Self { features: shared, predictions, outcomes, settlements, turn: Mutex::new(()) })
+        Ok(Self { features: RwLock::new(features), predictions, outcomes, settlements, turn: Mutex::new(()) })
     }
 
     /// Adds features; the next append starts a segment that has them.
@@ -71,7 +73,7 @@ impl Endpoint {
 
     /// The features now.
     pub(crate) fn features(&self) -> Arc<[Field]> {
-        current(&self.features)
+        Arc::clone(&self.features.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits for the turn to seal, settle or read what is not sealed.
@@ -79,19 +81,19 @@ impl Endpoint {
         self.turn.lock().await
     }
 
-    pub(crate) async fn append_predictions(&self, batch: PredictionBatch) -> Result<(), LakeError> {
+    pub(crate) async fn append_predictions(&self, batch: &PredictionBatch) -> Result<(), LakeError> {
         if batch.predictions.is_empty() {
             return Ok(());
         }
-        self.check_batch(&batch)?;
-        self.predictions.writer.append(Rows::Predictions(batch)).await
+        self.check_batch(batch)?;
+        self.predictions.writer.append(Records::predictions(batch)).await
     }
 
     pub(crate) async fn append_outcomes(&self, outcomes: Vec<Outcome>) -> Result<(), LakeError> {
         if outcomes.is_empty() {
             return Ok(());
         }
-        self.outcomes.writer.append(Rows::Outcomes(outcomes)).await
+        self.outcomes.writer.append(Records::outcomes(&outcomes)).await
     }
 
     /// A batch may lack a feature that was added after its request came in; it may not bring an unknown one.
@@ -103,7 +105,7 @@ impl Endpoint {
                 "{expected} predictions came with {rows} rows of features"
             )));
         }
-        if *batch.features.fields() == features {
+        if Arc::ptr_eq(batch.features.fields(), &features) || *batch.features.fields() == features {
             return Ok(());
         }
         match batch.features.fields().iter().find(|field| !features.contains(field)) {
@@ -145,7 +147,7 @@ impl Endpoint {
         let read = tokio::task::spawn_blocking(move || {
             let mut rows = Vec::new();
             for segment in segments {
-                rows.extend(read::batches(&segment.path, segment.good)?);
+                rows.extend(read::batches(&segment.path, Kind::Predictions, segment.good)?);
             }
             Ok(rows)
         });
@@ -154,21 +156,16 @@ impl Endpoint {
 }
 
 impl Events {
-    async fn open(
-        path: &Path,
-        kind: Kind,
-        features: &Features,
-        limits: &Limits,
-    ) -> Result<(Self, Vec<SchemaRef>), LakeError> {
+    async fn open(path: &Path, kind: Kind, limits: &Limits) -> Result<(Self, Vec<Arc<[Field]>>), LakeError> {
         let application = format!("greenlight-segments-{}", kind.as_str());
         let table = Table::load(path.join(kind.as_str()), application).await?;
         let (segments, sealed) = (path.join("segments"), table.transaction().max(0));
-        let (folder, schemas) = tokio::task::spawn_blocking(move || Folder::recover(segments, kind, sealed))
+        let (folder, logged) = tokio::task::spawn_blocking(move || Folder::recover(segments, kind, sealed))
             .await
             .map_err(error::task)??;
         let folder = Arc::new(folder);
-        let writer = Writer::start(Arc::clone(&folder), Arc::clone(features), limits, Disk::default())?;
-        Ok((Self { kind, folder, writer, table }, schemas))
+        let writer = Writer::start(Arc::clone(&folder), limits, Disk::default())?;
+        Ok((Self { kind, folder, writer, table }, logged))
     }
 
     /// Commits closed segments, several at a time, and deletes each after its commit is durable.
@@ -190,8 +187,8 @@ impl Events {
         }
         for group in groups(&waiting) {
             let last = group.last().map_or(sealed, |segment| segment.sequence);
-            let (segments, schema) = (group.to_vec(), Arc::clone(&schema));
-            let batches = tokio::task::spawn_blocking(move || table_batches(&segments, &schema))
+            let (segments, kind, schema) = (group.to_vec(), self.kind, Arc::clone(&schema));
+            let batches = tokio::task::spawn_blocking(move || table_batches(&segments, kind, &schema))
                 .await
                 .map_err(error::task)??;
             self.table.commit(batches, self.table.mark(last)).await?;
@@ -224,10 +221,10 @@ fn groups(segments: &[Segment]) -> Vec<&[Segment]> {
 }
 
 /// The rows of segments as their table holds them, one batch a segment.
-fn table_batches(segments: &[Segment], table: &SchemaRef) -> Result<Vec<RecordBatch>, LakeError> {
+fn table_batches(segments: &[Segment], kind: Kind, table: &SchemaRef) -> Result<Vec<RecordBatch>, LakeError> {
     let mut all = Vec::with_capacity(segments.len());
     for segment in segments {
-        let frames = read::batches(&segment.path, segment.good)?;
+        let frames = read::batches(&segment.path, kind, segment.good)?;
         let Some(first) = frames.first() else { continue };
         let rows = arrow_select::concat::concat_batches(&first.schema(), &frames).map_err(error::arrow)?;
         all.push(encode::for_table(&rows, table, segment.sequence, 0).map_err(error::arrow)?);

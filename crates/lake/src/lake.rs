@@ -29,6 +29,8 @@ pub struct Limits {
     pub segment_bytes: u64,
     /// Requests that may wait for one table's disk; more are refused with `Unavailable`.
     pub queued_requests: usize,
+    /// Bytes of records that may wait for one table's disk; more are refused likewise.
+    pub queued_bytes: usize,
     /// Rows after which a group commit takes no further request.
     pub group_rows: usize,
     /// Memory of all queries together, in bytes; beyond it they spill to disk.
@@ -39,7 +41,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             segment_bytes: 64 << 20,
-            queued_requests: 1_024,
+            queued_requests: 4_096,
+            queued_bytes: 256 << 20,
             group_rows: 4_096,
             query_memory_bytes: 512 << 20,
         }
@@ -134,7 +137,7 @@ impl Lake for LocalLake {
         Ok(())
     }
 
-    async fn append_predictions(&self, endpoint: &str, batch: PredictionBatch) -> Result<(), LakeError> {
+    async fn append_predictions(&self, endpoint: &str, batch: &PredictionBatch) -> Result<(), LakeError> {
         self.endpoint(endpoint)?.append_predictions(batch).await
     }
 

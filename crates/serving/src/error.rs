@@ -6,9 +6,6 @@ use thiserror::Error;
 /// A request that was not answered.
 #[derive(Debug, Error)]
 pub enum ServingError {
-    /// No endpoint of that name.
-    #[error("there is no endpoint '{0}'")]
-    UnknownEndpoint(String),
     /// Columns, types, shapes or values are wrong; the message names them.
     #[error("{0}")]
     Invalid(String),

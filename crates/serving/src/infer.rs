@@ -6,6 +6,7 @@ use std::time::Instant;
 use greenlight_app::App;
 use greenlight_app::lake::Lake;
 use greenlight_app::live::{LiveEndpoint, LiveModel};
+use greenlight_app::metrics::Meters;
 use greenlight_domain::assignment::is_champion;
 use greenlight_domain::frame::Frame;
 use greenlight_domain::prediction::{Prediction, PredictionBatch, PredictionId, Variant};
@@ -21,28 +22,13 @@ pub struct Serving {
     shadow: ShadowQueue,
 }
 
-/// What one row gets.
-#[derive(Debug, Clone)]
-pub struct AnswerRow {
-    /// Id to post the outcome with.
-    pub id: PredictionId,
-    /// The model's probability; NaN when no model decided.
-    pub probability: f64,
-    /// What to do.
-    pub decision: Arc<str>,
-    /// Champion or holdout.
-    pub variant: Variant,
-    /// Probability with which this unit got this variant.
-    pub propensity: f64,
-}
-
 /// What a request gets, once everything about it is durable.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// `name@version` of the champion, if there is one.
     pub model: Option<Arc<str>>,
-    /// One a row, in order.
-    pub rows: Vec<AnswerRow>,
+    /// What was said about each row, in order, as it is logged.
+    pub batch: Arc<PredictionBatch>,
 }
 
 /// What the champion said about every row of a request.
@@ -65,45 +51,72 @@ impl Serving {
     }
 
     /// Answers `request`. When this returns an answer, every prediction in it is on disk.
-    pub async fn infer(&self, name: &str, request: Request) -> Result<Answer, ServingError> {
-        let endpoint = self
-            .app
-            .live
-            .get(name)
-            .ok_or_else(|| ServingError::UnknownEndpoint(name.chars().take(100).collect()))?;
-        let checked = check(&endpoint, request)?;
+    pub async fn infer(
+        &self,
+        endpoint: &Arc<LiveEndpoint>,
+        request: Request<'_>,
+    ) -> Result<Answer, ServingError> {
+        let started = Instant::now();
+        let meters = &endpoint.meters;
+        let checked = check(endpoint, request).inspect_err(|_| {
+            meters.invalid.inc();
+        })?;
         let scored = endpoint.champion.as_ref().map(|champion| score(champion, &checked.features));
-        let batch = self.assign(&endpoint, checked, scored.as_ref());
-        let answer = answer(&endpoint, &batch);
-        let mirror = endpoint.shadow.is_some().then(|| Mirror {
-            endpoint: Arc::clone(&endpoint),
-            live: batch.clone(),
-            room: None,
-        });
+        let batch = Arc::new(self.assign(endpoint, checked, scored.as_ref()));
+        let appended = Instant::now();
         let lake: &dyn Lake = self.app.lake.as_ref();
-        lake.append_predictions(name, batch).await?;
-        if let Some(mirror) = mirror {
-            self.shadow.offer(mirror);
+        lake.append_predictions(&endpoint.name, &batch).await.inspect_err(|_| {
+            meters.unavailable.inc();
+        })?;
+        meters.append.observe(appended.elapsed().as_secs_f64());
+        if let Some(scored) = &scored {
+            meters.champion_model.observe(scored.latency_us as f64 / 1e6);
         }
-        Ok(answer)
+        count(meters, &batch);
+        let model = endpoint.champion.as_ref().map(|m| Arc::clone(&m.reference));
+        if endpoint.shadow.is_some() {
+            self.shadow.offer(Mirror {
+                endpoint: Arc::clone(endpoint),
+                live: Arc::clone(&batch),
+                room: None,
+            });
+        }
+        meters.request.observe(started.elapsed().as_secs_f64());
+        Ok(Answer { model, batch })
     }
 
     fn assign(&self, endpoint: &LiveEndpoint, checked: Checked, scored: Option<&Scored>) -> PredictionBatch {
         let now = self.app.clock.now();
         let weight = endpoint.routes.champion_weight();
-        let mut predictions = Vec::with_capacity(checked.units.len());
-        for (row, unit) in checked.units.into_iter().enumerate() {
-            let at = checked.times.as_ref().map_or(now, |times| times[row]);
+        let Checked { features, units, times, worth } = checked;
+        let decisions = endpoint.value.decisions.len();
+        let mut predictions = Vec::with_capacity(units.len());
+        for (row, unit) in units.into_iter().enumerate() {
+            let at = times.as_ref().map_or(now, |times| times[row]);
             let id = PredictionId::issue(&self.app.id_key, &endpoint.name, at, rand::random());
-            predictions.push(assign_row(endpoint, &checked.features, (row, unit, at, id), weight, scored));
+            let worth = &worth[row * decisions..][..decisions];
+            predictions.push(assign_row(endpoint, worth, (row, unit, at, id), weight, scored));
         }
-        PredictionBatch { features: checked.features, predictions }
+        PredictionBatch { features, predictions }
+    }
+}
+
+fn count(meters: &Meters, batch: &PredictionBatch) {
+    let champions = batch.predictions.iter().filter(|p| p.variant == Variant::Champion).count() as u64;
+    let failures = batch.predictions.iter().filter(|p| p.error.is_some()).count() as u64;
+    let holdouts = batch.predictions.len() as u64 - champions;
+    for (counter, rows) in
+        [(&meters.champion, champions), (&meters.holdout, holdouts), (&meters.failures, failures)]
+    {
+        if rows > 0 {
+            counter.inc_by(rows);
+        }
     }
 }
 
 fn assign_row(
     endpoint: &LiveEndpoint,
-    features: &Frame,
+    worth: &[[f64; 2]],
     (row, unit, at, id): (usize, Arc<str>, Micros, PredictionId),
     weight: f64,
     scored: Option<&Scored>,
@@ -113,7 +126,7 @@ fn assign_row(
     // What the champion would do is logged for the holdout too: units on which both agree tell nothing apart.
     let champion_decision = scored
         .filter(|s| s.error.is_none())
-        .map(|s| Arc::clone(endpoint.value.decide(features, row, s.probabilities[row])));
+        .map(|s| Arc::clone(endpoint.value.best(worth, s.probabilities[row])));
     let failed = champion.is_some() && champion_decision.is_none();
     let decision = match &champion_decision {
         Some(decision) if champion.is_some() => Arc::clone(decision),
@@ -155,19 +168,4 @@ fn score(model: &LiveModel, features: &Frame) -> Scored {
         }
         Err(error) => Scored { probabilities: Vec::new(), error: Some(error.to_string().into()), latency_us },
     }
-}
-
-fn answer(endpoint: &LiveEndpoint, batch: &PredictionBatch) -> Answer {
-    let rows = batch
-        .predictions
-        .iter()
-        .map(|p| AnswerRow {
-            id: p.id,
-            probability: p.probability,
-            decision: Arc::clone(&p.decision),
-            variant: p.variant,
-            propensity: p.propensity,
-        })
-        .collect();
-    Answer { model: endpoint.champion.as_ref().map(|m| Arc::clone(&m.reference)), rows }
 }

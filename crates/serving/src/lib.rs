@@ -9,5 +9,5 @@ mod request;
 mod shadow;
 
 pub use error::ServingError;
-pub use infer::{Answer, AnswerRow, Serving};
+pub use infer::{Answer, Serving};
 pub use request::{MAX_ROWS, Request};

@@ -1,12 +1,12 @@
 //! A request as rows of named columns, checked against what the endpoint asks for.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use greenlight_app::live::LiveEndpoint;
-use greenlight_domain::frame::{Column, ColumnType, Frame};
+use greenlight_domain::frame::{Column, ColumnType, Field, Frame};
 use greenlight_domain::time::Micros;
-use greenlight_domain::value_model::Valued;
 
 use crate::ServingError;
 
@@ -16,9 +16,9 @@ const MAX_UNIT_BYTES: usize = 256;
 
 /// Rows in named columns of equal length, as a protocol delivered them.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct Request<'a> {
     /// Columns by name.
-    pub columns: Vec<(String, Column)>,
+    pub columns: Vec<(Cow<'a, str>, Column)>,
     /// Number of rows; every column has as many.
     pub rows: usize,
 }
@@ -28,25 +28,30 @@ pub(crate) struct Checked {
     pub features: Frame,
     pub units: Vec<Arc<str>>,
     pub times: Option<Vec<Micros>>,
+    /// What each decision is worth for each row (see `ValueModel::worth`), row after row.
+    pub worth: Vec<[f64; 2]>,
 }
 
 /// Checks names, types and sizes; takes the columns apart into features, units and event times.
-pub(crate) fn check(endpoint: &LiveEndpoint, request: Request) -> Result<Checked, ServingError> {
+pub(crate) fn check(endpoint: &LiveEndpoint, request: Request<'_>) -> Result<Checked, ServingError> {
     if request.rows == 0 || request.rows > MAX_ROWS {
         return invalid(format!("send 1 to {MAX_ROWS} rows, not {}", request.rows));
     }
     let mut features: Vec<Option<Column>> = vec![None; endpoint.features.len()];
     let mut units = None;
     let mut times = None;
+    // Most clients send the features in the order of the metadata, so the next one is looked for where it should be.
+    let mut next = 0;
     for (name, column) in request.columns {
         if column.len() != request.rows {
             return invalid(format!("input '{name}' has {} values for {} rows", column.len(), request.rows));
         }
-        if name == endpoint.spec.unit {
+        if *name == *endpoint.spec.unit {
             units = Some(read_units(&name, &column)?);
-        } else if endpoint.spec.event_time.as_ref() == Some(&name) {
+        } else if endpoint.spec.event_time.as_deref() == Some(&*name) {
             times = Some(read_times(&name, &column)?);
-        } else if let Some(at) = endpoint.features.iter().position(|f| f.name.as_ref() == name) {
+        } else if let Some(at) = position(&endpoint.features, next, &name) {
+            next = at + 1;
             let wanted = endpoint.features[at].column_type;
             if column.column_type() != wanted {
                 return invalid(format!("input '{name}' must be {}", describe(wanted)));
@@ -73,25 +78,22 @@ pub(crate) fn check(endpoint: &LiveEndpoint, request: Request) -> Result<Checked
     let columns = features.into_iter().flatten().collect();
     let features = Frame::new(Arc::clone(&endpoint.features), columns)
         .map_err(|e| ServingError::Invalid(e.to_string()))?;
-    for row in 0..features.rows() {
-        check_value(endpoint, &features, row)?;
+    let mut worth = Vec::with_capacity(request.rows * endpoint.value.decisions.len());
+    for row in 0..request.rows {
+        endpoint
+            .value
+            .worth(&features, row, &mut worth)
+            .map_err(|e| ServingError::Invalid(format!("row {row}: {e}")))?;
         check_time(endpoint, times.as_ref().map(|t| t[row]), row)?;
     }
-    Ok(Checked { features, units, times })
+    Ok(Checked { features, units, times, worth })
 }
 
-/// A row that could not be valued later must not be decided about now.
-fn check_value(endpoint: &LiveEndpoint, frame: &Frame, row: usize) -> Result<(), ServingError> {
-    for decision in &endpoint.value.decisions {
-        for outcome in [0.0, 1.0] {
-            let valued = Valued { frame, row, probability: f64::NAN, decision, outcome };
-            endpoint
-                .value
-                .value_minor(valued)
-                .map_err(|e| ServingError::Invalid(format!("row {row}: {e}")))?;
-        }
+fn position(features: &[Field], next: usize, name: &str) -> Option<usize> {
+    if features.get(next).is_some_and(|field| *field.name == *name) {
+        return Some(next);
     }
-    Ok(())
+    features.iter().position(|field| *field.name == *name)
 }
 
 /// A prediction in a time that is settled already would never be booked.

@@ -19,7 +19,7 @@ const TOGETHER: usize = 256;
 /// A live request to be mirrored.
 pub(crate) struct Mirror {
     pub endpoint: Arc<LiveEndpoint>,
-    pub live: PredictionBatch,
+    pub live: Arc<PredictionBatch>,
     /// Room for its rows; given back when it has been scored.
     pub room: Option<OwnedSemaphorePermit>,
 }
@@ -63,6 +63,7 @@ impl ShadowQueue {
             Err(_) => mirror,
         };
         if let Some(shadow) = &refused.endpoint.shadow {
+            refused.endpoint.meters.dropped.inc_by(u64::from(rows));
             self.app.live.drop_shadow(&shadow.release, u64::from(rows));
         }
     }
@@ -71,7 +72,7 @@ impl ShadowQueue {
 async fn log(app: &App, name: &str, batch: PredictionBatch) {
     let rows = batch.predictions.len() as u64;
     let release = batch.predictions.first().and_then(|p| p.release.clone());
-    if let Err(error) = app.lake.append_predictions(name, batch).await {
+    if let Err(error) = app.lake.append_predictions(name, &batch).await {
         tracing::warn!(endpoint = %name, %error, "a shadow's predictions were not logged");
         if let Some(release) = release {
             app.live.drop_shadow(&release, rows);
@@ -101,7 +102,10 @@ fn score(mirror: &Mirror, key: &IdKey) -> Option<PredictionBatch> {
     let shadow = endpoint.shadow.as_ref()?;
     let started = Instant::now();
     let result = shadow.model.score(&mirror.live.features);
-    let latency_us = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
+    let elapsed = started.elapsed();
+    let latency_us = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
+    endpoint.meters.shadow_model.observe(elapsed.as_secs_f64());
+    endpoint.meters.shadow.inc_by(mirror.live.predictions.len() as u64);
     let predictions = mirror
         .live
         .predictions

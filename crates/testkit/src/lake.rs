@@ -94,11 +94,11 @@ impl Lake for MemoryLake {
         Ok(())
     }
 
-    async fn append_predictions(&self, endpoint: &str, batch: PredictionBatch) -> Result<(), LakeError> {
+    async fn append_predictions(&self, endpoint: &str, batch: &PredictionBatch) -> Result<(), LakeError> {
         self.check_room()?;
         self.with(endpoint, |t| {
             t.features.as_mut().expect("open first").append(&batch.features).unwrap();
-            t.predictions.extend(batch.predictions);
+            t.predictions.extend(batch.predictions.iter().cloned());
         });
         Ok(())
     }

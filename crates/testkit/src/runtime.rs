@@ -29,6 +29,14 @@ fn signature(inputs: &[Field]) -> Signature {
 }
 
 impl Model for ColumnModel {
+    fn flavor(&self) -> &'static str {
+        "column"
+    }
+
+    fn memory_bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+
     fn signature(&self) -> &Signature {
         self.signature.as_ref().expect("set when it is loaded")
     }

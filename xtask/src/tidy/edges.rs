@@ -8,12 +8,15 @@ use std::collections::BTreeMap;
 /// other than in tests.
 const EDGES: &[(&str, &[&str])] = &[
     ("greenlight", &["api", "web", "serving", "app", "lake", "inference", "store", "domain"]),
-    ("api", &["app", "serving", "domain"]),
+    ("api", &["app", "serving", "domain", "oip"]),
     ("web", &["app", "domain", "stats"]),
     ("serving", &["app", "domain"]),
     ("lake", &["app", "domain"]),
-    ("inference", &["app", "domain"]),
+    ("inference", &["app", "domain", "evaluator", "oip"]),
     ("app", &["store", "domain", "stats"]),
+    ("evaluator", &[]),
+    ("oip", &[]),
+    ("online", &[]),
     ("store", &["domain"]),
     ("domain", &["stats"]),
     ("stats", &[]),
@@ -34,6 +37,8 @@ const HOMES: &[(&str, &str)] = &[
     ("onnx", "inference"),
     ("onnxruntime", "inference"),
     ("maud", "web"),
+    ("redb", "online"),
+    ("redis", "online"),
 ];
 
 /// Crates of pure rules and numbers, and the libraries that would make them wait.
@@ -131,7 +136,7 @@ mod tests {
         check(
             "api",
             "greenlight-app.workspace = true\ngreenlight-store.workspace = true",
-            &["3: `api` may not build on `store`, only on: app, serving, domain"],
+            &["3: `api` may not build on `store`, only on: app, serving, domain, oip"],
         );
         check(
             "stats",

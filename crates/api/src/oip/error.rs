@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use greenlight_app::AppError;
 use greenlight_serving::ServingError;
 use serde_json::json;
+use tonic::Code;
 
 use crate::problem::status;
 
@@ -19,9 +20,32 @@ impl OipError {
         Self { status: StatusCode::BAD_REQUEST, message: message.into() }
     }
 
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, message: message.into() }
+    }
+
     pub(crate) fn unknown(name: &str) -> Self {
         let shown: String = name.chars().take(100).collect();
         Self { status: StatusCode::NOT_FOUND, message: format!("there is no endpoint '{shown}'") }
+    }
+}
+
+impl From<OipError> for tonic::Status {
+    fn from(error: OipError) -> Self {
+        let code = match error.status {
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Code::InvalidArgument,
+            StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+            StatusCode::FORBIDDEN => Code::PermissionDenied,
+            StatusCode::NOT_FOUND => Code::NotFound,
+            StatusCode::CONFLICT => Code::FailedPrecondition,
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::TOO_MANY_REQUESTS => Code::ResourceExhausted,
+            StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+            _ => Code::Internal,
+        };
+        if code == Code::Internal {
+            tracing::error!(error = %error.message, "an inference failed");
+        }
+        Self::new(code, error.message)
     }
 }
 
@@ -34,7 +58,6 @@ impl From<AppError> for OipError {
 impl From<ServingError> for OipError {
     fn from(error: ServingError) -> Self {
         let status = match error {
-            ServingError::UnknownEndpoint(_) => StatusCode::NOT_FOUND,
             ServingError::Invalid(_) => StatusCode::BAD_REQUEST,
             ServingError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             ServingError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,147 +1,169 @@
-//! `POST /v2/models/{endpoint}/infer`.
+//! `POST /v2/models/{endpoint}/infer`, in JSON and with the protocol's binary tensor extension, either way.
 
-use axum::Json;
-use axum::body::Bytes;
+use std::panic::AssertUnwindSafe;
+
+use axum::Router;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, Request as HttpRequest, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use futures::FutureExt;
 use greenlight_app::allow;
+use greenlight_app::live::LiveEndpoint;
 use greenlight_domain::role::Action;
-use greenlight_serving::{Answer, MAX_ROWS, Request};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use greenlight_serving::Request;
 
 use super::error::OipError;
-use super::tensor::{InputTensor, OutputTensor, read};
-use crate::ApiState;
-use crate::auth::Caller;
+use super::find;
+use super::json::{Data, InferRequest, Parameters, WantedOutput, parse};
+use super::output::{Body, OUTPUTS, Output, Wanted, write};
+use super::tensor::{Columns, from_bytes, shown};
+use crate::auth::actor;
+use crate::{ApiState, MAX_BODY};
 
-/// Outputs of every endpoint: name and datatype.
-pub(crate) const OUTPUTS: [(&str, &str); 5] = [
-    ("prediction_id", "BYTES"),
-    ("probability", "FP64"),
-    ("decision", "BYTES"),
-    ("variant", "BYTES"),
-    ("propensity", "FP64"),
-];
+/// Length of the JSON before the binary tensors.
+const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 
-const MAX_INPUTS: usize = 2_000;
-
-#[derive(Deserialize)]
-pub(crate) struct InferRequest<'a> {
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default, rename = "parameters")]
-    _parameters: Option<serde::de::IgnoredAny>,
-    #[serde(borrow)]
-    inputs: Vec<InputTensor<'a>>,
-    #[serde(default)]
-    outputs: Option<Vec<WantedOutput>>,
+/// The routes of inference. They stand outside the layers of the other routes, which cost more than scoring does.
+pub(crate) fn router() -> Router<ApiState> {
+    Router::new()
+        .route("/v2/models/{name}/infer", post(infer))
+        .route("/v2/models/{name}/versions/{version}/infer", post(infer_version))
 }
 
-#[derive(Deserialize)]
-struct WantedOutput {
-    name: String,
-}
-
-#[derive(Serialize)]
-pub(crate) struct InferResponse {
-    model_name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model_version: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    outputs: Vec<OutputTensor>,
-}
-
-pub(crate) async fn infer(
+async fn infer(
     State(state): State<ApiState>,
-    caller: Caller,
     Path(name): Path<String>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Json<InferResponse>, OipError> {
-    allow(&caller.0, Action::Infer)?;
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => OipError {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            message: format!("the body is larger than {} MiB", crate::MAX_BODY / 1024 / 1024),
-        },
-        status => OipError { status, message: rejection.body_text() },
-    })?;
-    let request: InferRequest<'_> = serde_json::from_slice(&body)
-        .map_err(|e| OipError::invalid(format!("the body is not an inference request: {e}")))?;
-    let wanted = wanted(request.outputs)?;
-    let id = request.id;
-    let rows = columns(request.inputs)?;
-    let answer = state.serving.infer(&name, rows).await?;
-    Ok(Json(respond(name, id, &answer, &wanted)))
+    request: HttpRequest,
+) -> Result<Response, OipError> {
+    guarded(state, name, None, request).await
 }
 
-fn wanted(outputs: Option<Vec<WantedOutput>>) -> Result<Vec<&'static str>, OipError> {
-    let Some(outputs) = outputs.filter(|o| !o.is_empty()) else {
-        return Ok(OUTPUTS.iter().map(|o| o.0).collect());
-    };
-    outputs
-        .iter()
-        .map(|wanted| {
-            OUTPUTS.iter().map(|o| o.0).find(|name| *name == wanted.name).ok_or_else(|| {
-                let names: Vec<&str> = OUTPUTS.iter().map(|o| o.0).collect();
-                let shown: String = wanted.name.chars().take(100).collect();
-                OipError::invalid(format!("output '{shown}' is unknown; there are {}", names.join(", ")))
-            })
-        })
-        .collect()
+async fn infer_version(
+    State(state): State<ApiState>,
+    Path((name, version)): Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<Response, OipError> {
+    guarded(state, name, Some(version), request).await
 }
 
-fn columns(inputs: Vec<InputTensor<'_>>) -> Result<Request, OipError> {
-    if inputs.is_empty() || inputs.len() > MAX_INPUTS {
-        return Err(OipError::invalid(format!("send 1 to {MAX_INPUTS} inputs, not {}", inputs.len())));
+/// A defect of ours costs its own request and no other.
+async fn guarded(
+    state: ApiState,
+    name: String,
+    version: Option<String>,
+    request: HttpRequest,
+) -> Result<Response, OipError> {
+    let answer = AssertUnwindSafe(handle(&state, &name, version.as_deref(), request)).catch_unwind().await;
+    answer.unwrap_or_else(|_| Err(OipError::internal("a defect of ours; the server's log says more")))
+}
+
+async fn handle(
+    state: &ApiState,
+    name: &str,
+    version: Option<&str>,
+    request: HttpRequest,
+) -> Result<Response, OipError> {
+    let (parts, body) = request.into_parts();
+    let authorization = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let actor = actor(state, authorization)?;
+    allow(&actor, Action::Infer)?;
+    let endpoint = find(state, name, version)?;
+    let body = axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| too_large())?;
+    let (json, tail) = split(&parts.headers, &body)?;
+    let request = parse(json)?;
+    let wanted = wanted(&request.outputs, &request.parameters)?;
+    let id = request.id.clone();
+    let request = columns(&endpoint, request, tail)?;
+    let answer = state.serving.infer(&endpoint, request).await?;
+    let body = write(&endpoint.name, id.as_deref(), &answer, &wanted)
+        .map_err(|e| OipError::internal(format!("the response cannot be written: {e}")))?;
+    Ok(respond(body))
+}
+
+fn too_large() -> OipError {
+    OipError {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        message: format!("the body is larger than {} MiB, or it was cut off", MAX_BODY / 1024 / 1024),
     }
-    let mut columns = Vec::with_capacity(inputs.len());
-    let mut rows = None;
-    for input in inputs {
-        let (name, column) = read(input)?;
-        if *rows.get_or_insert(column.len()) != column.len() {
-            let expected = rows.unwrap_or_default();
-            return Err(OipError::invalid(format!(
-                "input '{name}' has {} rows where the first input has {expected}",
-                column.len()
-            )));
+}
+
+pub(crate) fn refused_body(rejection: BytesRejection) -> OipError {
+    let message = match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            format!("the body is larger than {} MiB", MAX_BODY / 1024 / 1024)
         }
-        columns.push((name, column));
-    }
-    let rows = rows.unwrap_or_default();
-    if rows > MAX_ROWS {
-        return Err(OipError::invalid(format!("send at most {MAX_ROWS} rows, not {rows}")));
-    }
-    Ok(Request { columns, rows })
+        _ => rejection.body_text(),
+    };
+    OipError { status: rejection.status(), message }
 }
 
-fn respond(
-    model_name: String,
-    id: Option<String>,
-    answer: &Answer,
-    wanted: &[&'static str],
-) -> InferResponse {
-    let rows = answer.rows.len();
-    let outputs = wanted
-        .iter()
-        .map(|name| {
-            let data: Vec<Value> = answer
-                .rows
-                .iter()
-                .map(|row| match *name {
-                    "prediction_id" => Value::from(row.id.to_string()),
-                    // JSON has no NaN: null says that no model decided.
-                    "probability" => Value::from(row.probability),
-                    "decision" => Value::from(row.decision.as_ref()),
-                    "variant" => Value::from(row.variant.as_str()),
-                    _ => Value::from(row.propensity),
-                })
-                .collect();
-            let datatype = OUTPUTS.iter().find(|o| o.0 == *name).map_or("BYTES", |o| o.1);
-            OutputTensor { name, datatype, shape: [rows], data }
-        })
-        .collect();
-    InferResponse { model_name, model_version: answer.model.as_deref().map(str::to_owned), id, outputs }
+/// The JSON of a body and the binary tensors after it.
+fn split<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), OipError> {
+    let Some(length) = headers.get(HEADER_LENGTH) else { return Ok((body, &[])) };
+    let length = length.to_str().ok().and_then(|text| text.parse().ok());
+    length.and_then(|length| body.split_at_checked(length)).ok_or_else(|| {
+        let problem =
+            "Inference-Header-Content-Length must be the length of the JSON at the start of the body";
+        OipError::invalid(problem)
+    })
+}
+
+fn wanted(outputs: &[WantedOutput<'_>], request: &Parameters) -> Result<Vec<Wanted>, OipError> {
+    let all_binary = request.all_outputs.unwrap_or(false);
+    if outputs.is_empty() {
+        return Ok(OUTPUTS.into_iter().map(|output| Wanted { output, binary: all_binary }).collect());
+    }
+    let mut wanted: Vec<Wanted> = Vec::with_capacity(outputs.len().min(OUTPUTS.len()));
+    for asked in outputs {
+        let output = Output::find(&asked.name)?;
+        if wanted.iter().any(|w| w.output == output) {
+            return Err(OipError::invalid(format!("output '{}' is asked for twice", output.name())));
+        }
+        wanted.push(Wanted { output, binary: asked.parameters.output.unwrap_or(all_binary) });
+    }
+    Ok(wanted)
+}
+
+fn columns<'a>(
+    endpoint: &'a LiveEndpoint,
+    request: InferRequest<'a>,
+    mut tail: &[u8],
+) -> Result<Request<'a>, OipError> {
+    let mut columns = Columns::new(request.inputs.len())?;
+    for input in request.inputs {
+        let column = match input.data {
+            Data::Column(column) => column,
+            Data::Binary(size) => {
+                let Some((bytes, rest)) = tail.split_at_checked(size) else {
+                    return Err(OipError::invalid(format!(
+                        "input '{}': binary_data_size is {size}, and {} bytes are left after the JSON",
+                        shown(&input.name),
+                        tail.len()
+                    )));
+                };
+                tail = rest;
+                from_bytes(&input.name, input.datatype, input.shape, bytes)?
+            }
+        };
+        columns.push(input.name, input.shape, column, endpoint.features.iter().map(|f| f.name.as_ref()))?;
+    }
+    if !tail.is_empty() {
+        let problem = format!("{} bytes after the JSON belong to no input", tail.len());
+        return Err(OipError::invalid(problem));
+    }
+    Ok(columns.into_request())
+}
+
+fn respond(body: Body) -> Response {
+    let Some(length) = body.header else {
+        let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        return (json, body.bytes).into_response();
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
+        (HEADER_LENGTH, HeaderValue::from(length)),
+    ];
+    (headers, body.bytes).into_response()
 }

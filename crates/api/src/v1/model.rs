@@ -5,18 +5,21 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use greenlight_app::Run;
+use greenlight_app::model::{self, RegisterModel};
 use greenlight_app::training::{self, Trained};
 use greenlight_domain::model::ModelVersion;
 
 use super::Answer;
 use crate::ApiState;
 use crate::auth::Caller;
+use crate::body::Body;
 
 pub(crate) fn router() -> Router<ApiState> {
     Router::new()
         .route("/trainings/{name}/runs", post(train))
         .route("/runs", get(runs))
         .route("/models", get(list))
+        .route("/models/{name}/versions", post(register))
         .route("/models/{name}/versions/{version}", get(show))
 }
 
@@ -29,7 +32,16 @@ async fn runs(State(state): State<ApiState>, caller: Caller) -> Answer<Vec<Run>>
 }
 
 async fn list(State(state): State<ApiState>, caller: Caller) -> Answer<Vec<ModelVersion>> {
-    Ok(Json(training::models(&state.app, &caller.0).await?))
+    Ok(Json(model::list(&state.app, &caller.0).await?))
+}
+
+async fn register(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Body(request): Body<RegisterModel>,
+) -> Answer<Trained> {
+    Ok(Json(model::register(&state.app, &caller.0, &name, request).await?))
 }
 
 async fn show(
@@ -37,5 +49,5 @@ async fn show(
     caller: Caller,
     Path((name, version)): Path<(String, i64)>,
 ) -> Answer<Trained> {
-    Ok(Json(training::model(&state.app, &caller.0, &name, version).await?))
+    Ok(Json(model::view(&state.app, &caller.0, &name, version).await?))
 }

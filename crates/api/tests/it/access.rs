@@ -42,8 +42,16 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/v1/tokens", "admin"),
     ("DELETE", "/v1/tokens/none", "admin"),
     ("GET", "/v1/audit", "approver operator admin"),
+    ("POST", "/v1/models/calls/versions", "scientist admin"),
     ("GET", "/v2/models/calls", "viewer scientist approver operator admin"),
+    ("GET", "/v2/models/calls/versions/0", "viewer scientist approver operator admin"),
     ("POST", "/v2/models/calls/infer", "operator admin"),
+    ("POST", "/v2/models/calls/versions/0/infer", "operator admin"),
+    ("POST", "/v2/repository/index", "viewer scientist approver operator admin"),
+    ("POST", "/v2/repository/models/calls/load", "operator admin"),
+    ("POST", "/v2/repository/models/none/unload", "operator admin"),
+    ("POST", "/endpoints/calls/invocations", "operator admin"),
+    ("GET", "/metrics", "viewer scientist approver operator admin"),
 ];
 
 fn body(path: &str) -> &'static str {
@@ -52,6 +60,9 @@ fn body(path: &str) -> &'static str {
         "/v1/releases" => r#"{"endpoint": "none", "model": "none@1"}"#,
         "/v1/tokens" => r#"{"name": "", "role": "viewer"}"#,
         "/v1/endpoints/calls/outcomes" => r#"{"outcomes": []}"#,
+        p if p.ends_with("/versions") => {
+            r#"{"sha256": "00", "dataset": "none@1", "trained_until": "2020-01-01"}"#
+        }
         p if p.ends_with("/decisions") => r#"{"approved": true}"#,
         p if p.ends_with("/rollback") => r#"{"reason": "why"}"#,
         _ => "{}",

@@ -50,9 +50,15 @@ async fn inference_names_what_is_wrong_and_logs_nothing() {
         (
             with(2, tensor("score", "FP64", json!(["high"]))),
             400,
-            "'score': data must be a flat array of finite numbers",
+            "'score': data must be an array of 1 finite numbers or null",
         ),
-        (with(2, tensor("score", "FP64", json!([[0.7]]))), 400, "flat array"),
+        (with(2, tensor("score", "FP64", json!([[[[[0.7]]]]]))), 400, "nested too deep"),
+        (
+            with(2, json!({ "name": "score", "datatype": "FP64", "shape": [1], "data": [0.1, 0.2] })),
+            400,
+            "more values",
+        ),
+        (with(2, json!({ "name": "score", "datatype": "FP64", "shape": [1] })), 400, "'score' has no data"),
         (with(2, tensor("score", "INT64", json!([null]))), 400, "integers"),
         (with(2, tensor("score", "COMPLEX", json!([1]))), 400, "datatype 'COMPLEX' is unknown"),
         (
@@ -65,7 +71,7 @@ async fn inference_names_what_is_wrong_and_logs_nothing() {
         (
             with(2, json!({ "name": "score", "datatype": "FP64", "shape": [9], "data": [1.0] })),
             400,
-            "shape says 9 rows",
+            "shape says 9 values",
         ),
         (
             with(2, json!({ "name": "score", "datatype": "FP64", "shape": [1, 2], "data": [1.0, 2.0] })),
@@ -84,6 +90,20 @@ async fn inference_names_what_is_wrong_and_logs_nothing() {
         let error = reply.json["error"].as_str().unwrap();
         assert!(error.contains(hint), "'{error}' does not say '{hint}'");
     }
+    let unknown = server
+        .send("POST", "/v2/models/none/infer", Some(&token), json!({ "inputs": good() }).to_string())
+        .await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    assert!(server.test.lake.predictions("calls").is_empty(), "nothing was logged");
+    let fine = server.send("POST", INFER, Some(&token), json!({ "inputs": good() }).to_string()).await;
+    assert_eq!(fine.status, StatusCode::OK, "{}", fine.text);
+    assert_eq!(server.test.lake.predictions("calls").len(), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_request_is_called_so() {
+    let server = Server::start().await;
+    let token = server.token(Role::Operator).await;
     for text in [
         "",
         "{",
@@ -97,14 +117,6 @@ async fn inference_names_what_is_wrong_and_logs_nothing() {
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{text}");
         assert!(reply.json["error"].as_str().unwrap().contains("not an inference request"));
     }
-    let unknown = server
-        .send("POST", "/v2/models/none/infer", Some(&token), json!({ "inputs": good() }).to_string())
-        .await;
-    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
-    assert!(server.test.lake.predictions("calls").is_empty(), "nothing was logged");
-    let fine = server.send("POST", INFER, Some(&token), json!({ "inputs": good() }).to_string()).await;
-    assert_eq!(fine.status, StatusCode::OK, "{}", fine.text);
-    assert_eq!(server.test.lake.predictions("calls").len(), 1);
 }
 
 #[tokio::test]

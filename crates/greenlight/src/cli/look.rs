@@ -76,52 +76,6 @@ fn initiatives(views: &Value) -> String {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Model {
-    /// The newest model versions.
-    List(Server),
-    /// One model version with its run.
-    Show {
-        /// Such as calls-boosted@1.
-        reference: String,
-        #[command(flatten)]
-        server: Server,
-    },
-}
-
-impl Model {
-    pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
-        match self {
-            Self::List(server) => {
-                let models = server.client()?.get("/v1/models").await?;
-                show(json, &models, |m| {
-                    let mut rows = vec![row(["model", "data set", "trained until", "author", "sha256"])];
-                    for model in m.as_array().into_iter().flatten() {
-                        let reference = format!("{}@{}", text(model, "name"), model["version"]);
-                        let until = text(model, "trained_until").get(..10).unwrap_or("").to_owned();
-                        let digest = text(model, "sha256").get(..12).unwrap_or("").to_owned();
-                        rows.push(row([
-                            &reference,
-                            &text(model, "dataset"),
-                            &until,
-                            &text(model, "author"),
-                            &digest,
-                        ]));
-                    }
-                    render(&rows)
-                });
-            }
-            Self::Show { reference, server } => {
-                let (name, version) = greenlight_domain::training::split_version(&reference)
-                    .map_err(|e| Failure::Input(e.to_string()))?;
-                let model = server.client()?.get(&format!("/v1/models/{name}/versions/{version}")).await?;
-                show(json, &model, pretty);
-            }
-        }
-        Ok(())
-    }
-}
-
-#[derive(Debug, Subcommand)]
 pub(crate) enum Run {
     /// The newest runs.
     List(Server),
@@ -296,6 +250,6 @@ impl Audit {
     }
 }
 
-fn pretty(value: &Value) -> String {
+pub(super) fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! `greenlight plan`, `apply`, `train`, `token`.
+//! `greenlight plan`, `apply`, `token`.
 
 use std::fmt::Write as _;
 
@@ -67,35 +67,6 @@ fn describe(changes: &Value, will: &str) -> String {
         }
     }
     out
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Train {
-    /// Name of the training.
-    name: String,
-    #[command(flatten)]
-    server: Server,
-}
-
-impl Train {
-    pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
-        let trained =
-            self.server.client()?.post(&format!("/v1/trainings/{}/runs", self.name), &json!({})).await?;
-        show(json, &trained, |t| {
-            let mut out = format!(
-                "{}@{} from run {}\n",
-                text(&t["model"], "name"),
-                t["model"]["version"],
-                text(&t["run"], "id")
-            );
-            for metric in t["run"]["metrics"].as_array().into_iter().flatten() {
-                let value = metric[1].as_f64().unwrap_or_default();
-                let _ = writeln!(out, "  {:24} {value:.4}", metric[0].as_str().unwrap_or_default());
-            }
-            out
-        });
-        Ok(())
-    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -95,7 +95,7 @@ fn another_version_or_kind_is_named() {
     assert!(refusal(forest.as_bytes()).contains("its kind is 'forest'"));
     let unknown = TREES.replacen("\"kind\"", "\"news\": 1, \"kind\"", 1);
     assert!(refusal(unknown.as_bytes()).contains("unknown field `news`"));
-    assert!(refusal(b"\x80\x04 not json").contains("not a file that Greenlight wrote"));
+    assert!(refusal(b"\x80\x04 not json").contains("no model that is read here"));
 }
 
 fn changed(artifact: &str, pointer: &str, value: Value) -> Vec<u8> {

@@ -5,14 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow_schema::SchemaRef;
 use greenlight_app::lake::LakeError;
+use greenlight_domain::frame::Field;
 
 use super::{Kind, MAGIC, read};
 use crate::error;
 use crate::segment::disk::{self, sync_folder};
+
+/// The features that the records of a segment have.
+pub(crate) type Features = Arc<[Field]>;
 
 /// A segment that holds rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,29 +44,29 @@ struct State {
 
 impl Folder {
     /// Reads what a crash left behind, cutting torn tails; `sealed` is the newest number that the table records.
-    /// Also returns the schemas of the segments that hold rows.
+    /// Also returns the features of the segments that hold rows.
     pub(crate) fn recover(
         path: PathBuf,
         kind: Kind,
         sealed: i64,
-    ) -> Result<(Self, Vec<SchemaRef>), LakeError> {
+    ) -> Result<(Self, Vec<Features>), LakeError> {
         std::fs::create_dir_all(&path).map_err(|e| error::io(&path, &e))?;
         let mut state = State { segments: BTreeMap::new(), next: sealed + 1 };
-        let mut schemas = Vec::new();
+        let mut all_features = Vec::new();
         for entry in std::fs::read_dir(&path).map_err(|e| error::io(&path, &e))? {
             let file = entry.map_err(|e| error::io(&path, &e))?.path();
             let Some(sequence) = sequence_of(&file, kind) else { continue };
             state.next = state.next.max(sequence + 1);
-            if let Some((segment, schema)) = recover_file(file, sequence)? {
+            if let Some((segment, features)) = recover_file(file, sequence)? {
                 state.segments.insert(sequence, segment);
-                schemas.push(schema);
+                all_features.push(features);
             }
         }
         // The folder may be new: its name, its endpoint's name and their parent must be durable too.
         for folder in path.ancestors().take(3) {
             sync_folder(folder).map_err(|e| error::io(folder, &e))?;
         }
-        Ok((Self { path, kind, state: Mutex::new(state) }, schemas))
+        Ok((Self { path, kind, state: Mutex::new(state) }, all_features))
     }
 
     /// Takes a number and the path of a new segment.
@@ -123,25 +126,36 @@ fn sequence_of(file: &Path, kind: Kind) -> Option<i64> {
 }
 
 /// Cuts the torn tail of a left-over segment; deletes it when no rows are left.
-fn recover_file(path: PathBuf, sequence: i64) -> Result<Option<(Segment, SchemaRef)>, LakeError> {
+fn recover_file(path: PathBuf, sequence: i64) -> Result<Option<(Segment, Features)>, LakeError> {
     let bytes = std::fs::read(&path).map_err(|e| error::io(&path, &e))?;
+    if let Some(version) =
+        bytes.strip_prefix(b"GLSEG").and_then(|rest| rest.get(..3)).filter(|v| *v != b"002")
+    {
+        let version = String::from_utf8_lossy(version).into_owned();
+        let problem = format!(
+            "has format {version} where this version reads 002; seal it with the version that wrote it"
+        );
+        return Err(error::corrupt(&path, problem));
+    }
     let found = read::scan(&bytes);
     if found.damaged {
         keep_damaged(&path)?;
     }
-    let schema = read::schema(&path, &bytes, &found)?;
-    let Some(schema) = schema.filter(|_| found.batches() > 0) else {
+    let features = read::features(&path, &bytes, &found)?;
+    let Some(features) = features.filter(|_| found.batches() > 0) else {
         std::fs::remove_file(&path).map_err(|e| error::io(&path, &e))?;
         return Ok(None);
     };
-    if found.good < bytes.len() {
-        let cut = bytes.len() - found.good;
-        tracing::warn!(segment = %path.display(), cut, "cut a torn tail that was never acknowledged");
+    let tail = &bytes[found.good..];
+    if !tail.is_empty() {
+        if !read::is_zero(tail) {
+            tracing::warn!(segment = %path.display(), cut = tail.len(), "cut a torn tail that was never acknowledged");
+        }
         let file = std::fs::OpenOptions::new().write(true).open(&path).map_err(|e| error::io(&path, &e))?;
         disk::truncate(&file, found.good as u64).map_err(|e| error::io(&path, &e))?;
     }
     debug_assert!(found.good > MAGIC.len());
-    Ok(Some((Segment { sequence, path, good: found.good as u64, closed: true }, schema)))
+    Ok(Some((Segment { sequence, path, good: found.good as u64, closed: true }, features)))
 }
 
 /// A crash tears one frame at most. Whatever looks otherwise is kept beside for a person to look at.

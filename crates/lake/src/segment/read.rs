@@ -2,17 +2,16 @@
 //!
 //! Refuses to repair: it says where the good part ends; `folder` cuts.
 
-use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_ipc::reader::StreamReader;
-use arrow_schema::SchemaRef;
 use greenlight_app::lake::LakeError;
+use greenlight_domain::frame::Field;
 
-use super::{FRAME_HEAD, MAGIC, MAX_PAYLOAD};
-use crate::error;
+use super::{FRAME_HEAD, Kind, MAGIC, MAX_PAYLOAD, record};
+use crate::{encode, error, schema};
 
 /// Where the valid frames of a segment are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +35,7 @@ impl Scan {
 pub(crate) fn scan(bytes: &[u8]) -> Scan {
     let mut found = Scan { payloads: Vec::new(), good: 0, damaged: false };
     if !bytes.starts_with(MAGIC) {
-        found.damaged = bytes.len() > MAGIC.len();
+        found.damaged = bytes.len() > MAGIC.len() && !is_zero(bytes);
         return found;
     }
     found.good = MAGIC.len();
@@ -48,7 +47,7 @@ pub(crate) fn scan(bytes: &[u8]) -> Scan {
         }
         let Some(payload) = rest.get(FRAME_HEAD..FRAME_HEAD + length) else { break };
         if crc32fast::hash(payload) != checksum {
-            found.damaged = rest.len() > FRAME_HEAD + length;
+            found.damaged = !is_zero(&rest[FRAME_HEAD + length..]);
             break;
         }
         let start = found.good + FRAME_HEAD;
@@ -58,24 +57,27 @@ pub(crate) fn scan(bytes: &[u8]) -> Scan {
     found
 }
 
+/// Whether nothing was written here yet.
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
+}
+
 fn head(bytes: &[u8]) -> Option<(usize, u32)> {
     let length = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?);
     let checksum = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?);
     Some((length as usize, checksum))
 }
 
-/// The schema of a segment, or `None` when it has no valid frame.
-pub(crate) fn schema(path: &Path, bytes: &[u8], scan: &Scan) -> Result<Option<SchemaRef>, LakeError> {
-    if scan.payloads.is_empty() {
-        return Ok(None);
-    }
-    let reader = StreamReader::try_new(Payloads::of(bytes, &scan.payloads[..1]), None)
-        .map_err(|e| error::corrupt(path, e))?;
-    Ok(Some(reader.schema()))
+/// The features of a segment's records, or `None` when it has no valid frame.
+pub(crate) fn features(path: &Path, bytes: &[u8], scan: &Scan) -> Result<Option<Arc<[Field]>>, LakeError> {
+    let Some(schema) = scan.payloads.first() else { return Ok(None) };
+    let fields: Vec<Field> =
+        serde_json::from_slice(&bytes[schema.clone()]).map_err(|e| error::corrupt(path, e))?;
+    Ok(Some(fields.into()))
 }
 
 /// The rows of the first `good` bytes of the segment at `path`, one batch per group commit.
-pub(crate) fn batches(path: &Path, good: u64) -> Result<Vec<RecordBatch>, LakeError> {
+pub(crate) fn batches(path: &Path, kind: Kind, good: u64) -> Result<Vec<RecordBatch>, LakeError> {
     let mut bytes = std::fs::read(path).map_err(|e| error::io(path, &e))?;
     bytes.truncate(usize::try_from(good).unwrap_or(usize::MAX));
     let found = scan(&bytes);
@@ -83,39 +85,34 @@ pub(crate) fn batches(path: &Path, good: u64) -> Result<Vec<RecordBatch>, LakeEr
         let problem = format!("is damaged after byte {} of {good}; restore it from a backup", found.good);
         return Err(error::corrupt(path, problem));
     }
-    decode(path, &bytes, &found)
+    decode(path, kind, &bytes, &found)
 }
 
 /// The rows of the valid frames.
-pub(crate) fn decode(path: &Path, bytes: &[u8], found: &Scan) -> Result<Vec<RecordBatch>, LakeError> {
-    if found.batches() == 0 {
-        return Ok(Vec::new());
-    }
-    let reader = StreamReader::try_new(Payloads::of(bytes, &found.payloads), None)
-        .map_err(|e| error::corrupt(path, e))?;
-    reader.collect::<Result<_, _>>().map_err(|e| error::corrupt(path, e))
-}
-
-/// The payloads of a segment, one after the other: an Arrow IPC stream.
-struct Payloads<'a> {
-    bytes: &'a [u8],
-    next: &'a [Range<usize>],
-    current: &'a [u8],
-}
-
-impl<'a> Payloads<'a> {
-    fn of(bytes: &'a [u8], payloads: &'a [Range<usize>]) -> Self {
-        Self { bytes, next: payloads, current: &[] }
-    }
-}
-
-impl Read for Payloads<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            let Some((first, rest)) = self.next.split_first() else { return Ok(0) };
-            self.current = &self.bytes[first.clone()];
-            self.next = rest;
+pub(crate) fn decode(
+    path: &Path,
+    kind: Kind,
+    bytes: &[u8],
+    found: &Scan,
+) -> Result<Vec<RecordBatch>, LakeError> {
+    let Some(features) = features(path, bytes, found)? else { return Ok(Vec::new()) };
+    let schema = match kind {
+        Kind::Predictions => schema::predictions(&features),
+        Kind::Outcomes => schema::outcomes(),
+    };
+    let batch = |payload: &Range<usize>| {
+        let records = &bytes[payload.clone()];
+        match kind {
+            Kind::Predictions => {
+                let rows =
+                    record::read_predictions(records, &features).map_err(|e| error::corrupt(path, e))?;
+                encode::predictions(&schema, &rows).map_err(error::arrow)
+            }
+            Kind::Outcomes => {
+                let rows = record::read_outcomes(records).map_err(|e| error::corrupt(path, e))?;
+                encode::outcomes(&schema, &rows).map_err(error::arrow)
+            }
         }
-        self.current.read(buffer)
-    }
+    };
+    found.payloads[1..].iter().map(batch).collect()
 }

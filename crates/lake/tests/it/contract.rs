@@ -43,7 +43,7 @@ async fn a_prediction_comes_back_as_it_went_in(lake: &dyn Lake) {
     failed.release = None;
     failed.champion_decision = None;
     failed.error = Some("model timed out".into());
-    lake.append_predictions(ENDPOINT, batch(vec![failed.clone(), prediction(20, Variant::Shadow)]))
+    lake.append_predictions(ENDPOINT, &batch(vec![failed.clone(), prediction(20, Variant::Shadow)]))
         .await
         .unwrap();
     lake.seal(ENDPOINT).await.unwrap();

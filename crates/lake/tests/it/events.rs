@@ -82,7 +82,7 @@ pub(crate) async fn matured(lake: &dyn Lake, from: i64, until: i64) -> Vec<Joine
 pub(crate) async fn append(lake: &dyn Lake, seconds: std::ops::Range<i64>) -> Vec<PredictionId> {
     let predictions: Vec<_> = seconds.map(|s| prediction(s, Variant::Champion)).collect();
     let ids = predictions.iter().map(|p| p.id).collect();
-    lake.append_predictions(ENDPOINT, batch(predictions)).await.unwrap();
+    lake.append_predictions(ENDPOINT, &batch(predictions)).await.unwrap();
     ids
 }
 

@@ -45,7 +45,7 @@ async fn an_outcome_may_come_before_its_prediction_twice_and_under_another_name(
     assert!(matured(&lake, 0, 10).await.is_empty());
     let mut other = outcome(early.id, 99.0);
     other.name = "it's \"complained\"".into();
-    lake.append_predictions(ENDPOINT, batch(vec![early.clone()])).await.unwrap();
+    lake.append_predictions(ENDPOINT, &batch(vec![early.clone()])).await.unwrap();
     lake.append_outcomes(ENDPOINT, vec![other.clone(), outcome(early.id, 4.0)]).await.unwrap();
     lake.seal(ENDPOINT).await.unwrap();
     let rows = matured(&lake, 0, 10).await;
@@ -60,7 +60,7 @@ async fn a_prediction_that_was_appended_twice_is_joined_once_but_both_ids_are_sh
     let lake = lake(root.path()).await;
     let retried = batch(vec![prediction(1, Variant::Champion)]);
     for _ in 0..2 {
-        lake.append_predictions(ENDPOINT, retried.clone()).await.unwrap();
+        lake.append_predictions(ENDPOINT, &retried).await.unwrap();
         lake.seal(ENDPOINT).await.unwrap();
     }
     assert_eq!(matured(&lake, 0, 10).await.len(), 1);
@@ -135,8 +135,8 @@ async fn a_shadow_is_compared_with_the_live_answer() {
             shadow
         })
         .collect();
-    lake.append_predictions(ENDPOINT, batch(live)).await.unwrap();
-    lake.append_predictions(ENDPOINT, batch(shadows)).await.unwrap();
+    lake.append_predictions(ENDPOINT, &batch(live)).await.unwrap();
+    lake.append_predictions(ENDPOINT, &batch(shadows)).await.unwrap();
     lake.seal(ENDPOINT).await.unwrap();
     let rows = lake.shadow_rows(ENDPOINT, "release-2").await.unwrap();
     let seen: Vec<_> = rows.iter().map(|r| (r.disagrees, r.failed, r.latency_us)).collect();
@@ -160,7 +160,7 @@ async fn traffic_counts_what_decided() {
     }
     rows.push(prediction(200, Variant::Holdout));
     rows.push(prediction(300, Variant::Shadow));
-    lake.append_predictions(ENDPOINT, batch(rows)).await.unwrap();
+    lake.append_predictions(ENDPOINT, &batch(rows)).await.unwrap();
     lake.seal(ENDPOINT).await.unwrap();
     let traffic = lake.traffic(ENDPOINT, None).await.unwrap();
     assert_eq!(traffic.len(), 2);

@@ -99,13 +99,13 @@ async fn a_feature_added_later_is_missing_in_older_rows() {
     let grown: Arc<[Field]> = grown.into();
     lake.open(ENDPOINT, Arc::clone(&grown)).await.unwrap();
     let old_request = vec![prediction(3, Variant::Champion)];
-    lake.append_predictions(ENDPOINT, batch(old_request)).await.unwrap();
+    lake.append_predictions(ENDPOINT, &batch(old_request)).await.unwrap();
     let request = batch(vec![prediction(4, Variant::Champion)]);
     let mut columns = request.features.columns().to_vec();
     columns.extend([Column::Text(vec![Some("web".into())]), Column::Number(vec![7.5])]);
     let features = Frame::new(Arc::clone(&grown), columns).unwrap();
     let request = PredictionBatch { features, predictions: request.predictions };
-    lake.append_predictions(ENDPOINT, request).await.unwrap();
+    lake.append_predictions(ENDPOINT, &request).await.unwrap();
     lake.seal(ENDPOINT).await.unwrap();
 
     let mut all = Frame::empty(Arc::clone(&grown));
@@ -130,7 +130,7 @@ async fn an_endpoint_without_features_works_and_may_get_some() {
         features: Frame::empty(Vec::new().into()).take(&[0]),
         predictions: vec![prediction(seconds, Variant::Champion)],
     };
-    lake.append_predictions(ENDPOINT, bare(0)).await.unwrap();
+    lake.append_predictions(ENDPOINT, &bare(0)).await.unwrap();
     lake.seal(ENDPOINT).await.unwrap();
     assert_eq!(matured(&lake, 0, 10).await.len(), 1);
     lake.open(ENDPOINT, features()).await.unwrap();

@@ -65,7 +65,7 @@ async fn a_model_whose_feed_breaks_is_rolled_back_for_the_money_it_loses() {
     assert_eq!(stage_of(&world, &id).await, Stage::RolledBack);
     let after = world.day(50, |score| score).await;
     assert!(
-        after.rows.iter().all(|r| r.variant == Variant::Holdout),
+        after.batch.predictions.iter().all(|r| r.variant == Variant::Holdout),
         "traffic is back with the holdout at once"
     );
 }
@@ -79,7 +79,7 @@ async fn a_model_that_fails_costs_no_answer_and_is_rolled_back() {
     let mut rolled_back = false;
     for _ in 0..30 {
         let answer = world.day(60, |_| 7.0).await;
-        assert!(answer.rows.iter().all(|r| r.decision.as_ref() == "call"));
+        assert!(answer.batch.predictions.iter().all(|r| r.decision.as_ref() == "call"));
         world.settle().await;
         let looked = rollout::look(world.app(), &olga(), &id).await.unwrap();
         if let Verdict::RollBack { reason } = looked.verdict {
@@ -151,7 +151,7 @@ async fn a_settle_that_was_cut_off_after_the_lake_is_finished_with_the_same_rows
 async fn a_late_or_revised_outcome_corrects_the_ledger_to_the_cent() {
     let mut world = World::begin(9).await;
     let answer = world.day(1, |score| score).await;
-    let id = answer.rows[0].id;
+    let id = answer.batch.predictions[0].id;
     for _ in 0..30 {
         world.day(5, |score| score).await;
     }
@@ -191,11 +191,11 @@ async fn a_full_disk_refuses_and_recovers() {
         ],
         rows: 1,
     };
-    let refused = world.serving.infer("calls", request.clone()).await.unwrap_err();
+    let refused = world.infer(request.clone()).await.unwrap_err();
     assert!(matches!(refused, greenlight_serving::ServingError::Unavailable(_)), "{refused}");
     let logged = world.test.lake.predictions("calls").len();
     world.test.lake.set_full(false);
-    world.serving.infer("calls", request).await.unwrap();
+    world.infer(request).await.unwrap();
     assert_eq!(world.test.lake.predictions("calls").len(), logged + 1);
 }
 
@@ -232,7 +232,7 @@ async fn a_prediction_in_a_settled_time_is_refused_rather_than_lost() {
         ],
         rows: 1,
     };
-    let refused = world.serving.infer("calls", request).await.unwrap_err().to_string();
+    let refused = world.infer(request).await.unwrap_err().to_string();
     assert!(refused.contains("is settled already"), "{refused}");
 }
 

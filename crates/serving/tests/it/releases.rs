@@ -57,7 +57,13 @@ async fn nothing_serves_without_shadow_and_two_other_people() {
         world.day(20, |score| score).await;
     }
     let answer = world.day(50, |score| score).await;
-    assert!(answer.rows.iter().all(|r| r.variant.as_str() == "holdout" && r.decision.as_ref() == "call"));
+    assert!(
+        answer
+            .batch
+            .predictions
+            .iter()
+            .all(|r| r.variant.as_str() == "holdout" && r.decision.as_ref() == "call")
+    );
 }
 
 #[tokio::test]

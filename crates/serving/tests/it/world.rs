@@ -12,7 +12,7 @@ use greenlight_domain::frame::Column;
 use greenlight_domain::prediction::PredictionId;
 use greenlight_domain::role::{Actor, Role};
 use greenlight_domain::time::{DAY_US, Micros};
-use greenlight_serving::{Answer, Request, Serving};
+use greenlight_serving::{Answer, Request, Serving, ServingError};
 use greenlight_testkit::{TestApp, actor};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -101,8 +101,8 @@ impl World {
             ],
             rows: clients,
         };
-        let answer = self.serving.infer("calls", request).await.unwrap();
-        for (row, truth) in answer.rows.iter().zip(truths) {
+        let answer = self.infer(request).await.unwrap();
+        for (row, truth) in answer.batch.predictions.iter().zip(truths) {
             if row.decision.as_ref() == "call" {
                 let value = f64::from(u8::from(self.random.random_bool(truth)));
                 self.owe(row.id, value, at);
@@ -111,6 +111,12 @@ impl World {
         self.now = at.plus_days(1);
         self.pay().await;
         answer
+    }
+
+    /// Asks the endpoint `calls`.
+    pub(crate) async fn infer(&self, request: Request<'_>) -> Result<Answer, ServingError> {
+        let endpoint = self.test.app.live.get("calls").unwrap();
+        self.serving.infer(&endpoint, request).await
     }
 
     fn owe(&mut self, id: PredictionId, value: f64, at: Micros) {

@@ -1,0 +1,103 @@
+//! `POST /endpoints/{name}/invocations`: the shapes of MLflow's scoring server, for people who come from there.
+//!
+//! Takes JSON as `dataframe_split`, `dataframe_records`, `instances` or `inputs`, and CSV with a header; answers
+//! `{"predictions": [{…}]}` with one object a row. Refuses tables whose rows are not equally long.
+
+mod table;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use greenlight_app::allow;
+use greenlight_domain::role::Action;
+use greenlight_serving::Answer;
+use serde_json::{Map, Value, json};
+
+use crate::ApiState;
+use crate::auth::Caller;
+use crate::oip::{OUTPUTS, OipError};
+use table::Table;
+
+pub(crate) fn router() -> Router<ApiState> {
+    Router::new()
+        .route("/endpoints/{name}/invocations", post(invoke))
+        .route("/endpoints/{name}/ping", get(ping))
+        .route("/ping", get(|| async { "\n" }))
+        .route("/version", get(|| async { env!("CARGO_PKG_VERSION") }))
+}
+
+/// A refusal as MLflow's clients read it.
+struct Refused(OipError);
+
+impl<E: Into<OipError>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let code = match self.0.status {
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => "BAD_REQUEST",
+            StatusCode::NOT_FOUND => "RESOURCE_DOES_NOT_EXIST",
+            StatusCode::UNAUTHORIZED => "UNAUTHENTICATED",
+            StatusCode::FORBIDDEN => "PERMISSION_DENIED",
+            StatusCode::SERVICE_UNAVAILABLE => "TEMPORARILY_UNAVAILABLE",
+            _ => "INTERNAL_ERROR",
+        };
+        let (status, message) = (self.0.status, self.0.message.clone());
+        let mut response = self.0.into_response();
+        let body = Json(json!({ "error_code": code, "message": message })).into_response().into_body();
+        *response.body_mut() = body;
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        debug_assert_eq!(response.status(), status);
+        response
+    }
+}
+
+async fn ping(State(state): State<ApiState>, Path(name): Path<String>) -> Result<&'static str, Refused> {
+    state.app.live.get(&name).map(|_| "\n").ok_or_else(|| Refused(OipError::unknown(&name)))
+}
+
+async fn invoke(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, Refused> {
+    allow(&caller.0, Action::Infer)?;
+    let body = body.map_err(crate::oip::refused_body)?;
+    let endpoint = state.app.live.get(&name).ok_or_else(|| OipError::unknown(&name))?;
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let table = match content_type.split(';').next().unwrap_or("").trim() {
+        "text/csv" => Table::from_csv(&body)?,
+        "application/json" | "" => Table::from_json(&body)?,
+        other => {
+            let problem =
+                format!("Content-Type '{}' is not application/json or text/csv", crate::oip::shown(other));
+            return Err(OipError { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, message: problem }.into());
+        }
+    };
+    let request = table.into_request(&endpoint)?;
+    let answer = state.serving.infer(&endpoint, request).await?;
+    Ok(Json(json!({ "predictions": predictions(&answer) })))
+}
+
+fn predictions(answer: &Answer) -> Vec<Value> {
+    let cell = |prediction: &greenlight_domain::prediction::Prediction| {
+        let outputs = OUTPUTS.into_iter().map(|output| {
+            let value = match output.number() {
+                Some(number) => Value::from(number(prediction)),
+                None => output.text(prediction, |text| Value::from(text)),
+            };
+            (output.name().to_owned(), value)
+        });
+        Value::Object(outputs.collect::<Map<_, _>>())
+    };
+    answer.batch.predictions.iter().map(cell).collect()
+}

@@ -1,0 +1,193 @@
+//! A table as MLflow's clients send it, and the request that it makes.
+
+use std::borrow::Cow;
+
+use greenlight_app::live::LiveEndpoint;
+use greenlight_domain::frame::{Column, ColumnType};
+use greenlight_serving::{MAX_ROWS, Request};
+use serde_json::{Map, Value};
+
+use crate::oip::{OipError, shown};
+
+const SHAPES: &str = "send one of dataframe_split, dataframe_records, instances and inputs, or text/csv";
+
+/// Named columns of cells.
+pub(super) struct Table {
+    names: Vec<String>,
+    columns: Vec<Vec<Value>>,
+    rows: usize,
+    /// Whether cells are texts that may mean numbers.
+    from_text: bool,
+}
+
+impl Table {
+    pub(super) fn from_json(bytes: &[u8]) -> Result<Self, OipError> {
+        let body: Map<String, Value> = serde_json::from_slice(bytes)
+            .map_err(|e| invalid(format!("the body is not a JSON object: {e}")))?;
+        let mut found = None;
+        for (key, value) in body {
+            match key.as_str() {
+                "dataframe_split" | "dataframe_records" | "instances" | "inputs" if found.is_none() => {
+                    found = Some((key, value));
+                }
+                // What an inference may take besides rows; no endpoint takes any.
+                "params" if value.is_null() || value.as_object().is_some_and(Map::is_empty) => {}
+                other => return Err(invalid(format!("'{}' is not understood; {SHAPES}", shown(other)))),
+            }
+        }
+        match found {
+            Some((key, Value::Object(mut split))) if key == "dataframe_split" => {
+                Self::from_split(split.remove("columns"), split.remove("data"))
+            }
+            Some((_, Value::Array(records))) => Self::from_records(records),
+            Some((_, Value::Object(columns))) => Self::from_columns(columns),
+            _ => Err(invalid(SHAPES.to_owned())),
+        }
+    }
+
+    fn from_split(columns: Option<Value>, data: Option<Value>) -> Result<Self, OipError> {
+        let (Some(Value::Array(names)), Some(Value::Array(rows))) = (columns, data) else {
+            return Err(invalid("dataframe_split needs the lists 'columns' and 'data'".to_owned()));
+        };
+        let names = names.into_iter().map(|name| match name {
+            Value::String(name) => Ok(name),
+            other => Err(invalid(format!("dataframe_split: column {other} has no name"))),
+        });
+        let mut table = Self::new(names.collect::<Result<_, _>>()?, false);
+        for row in rows {
+            let Value::Array(cells) = row else {
+                return Err(invalid(format!("dataframe_split: row {} is not a list", table.rows)));
+            };
+            table.push(cells)?;
+        }
+        Ok(table)
+    }
+
+    fn from_records(records: Vec<Value>) -> Result<Self, OipError> {
+        let Some(Value::Object(first)) = records.first() else {
+            return Err(invalid(
+                "send a list of objects, one a row, with the names of the columns".to_owned(),
+            ));
+        };
+        let mut table = Self::new(first.keys().cloned().collect(), false);
+        for record in records {
+            let Value::Object(mut record) = record else {
+                return Err(invalid(format!("row {} is not an object", table.rows)));
+            };
+            let cells = table.names.iter().map(|name| record.remove(name).unwrap_or(Value::Null)).collect();
+            if let Some(name) = record.keys().next() {
+                let problem = format!("row {}: '{}' is not in the first row", table.rows, shown(name));
+                return Err(invalid(problem));
+            }
+            table.push(cells)?;
+        }
+        Ok(table)
+    }
+
+    fn from_columns(columns: Map<String, Value>) -> Result<Self, OipError> {
+        let rows = columns.values().next().and_then(Value::as_array).map_or(1, Vec::len);
+        let mut table = Self::new(Vec::new(), false);
+        table.rows = rows;
+        for (name, value) in columns {
+            let cells = match value {
+                // A tensor of shape [rows, 1] is a column too.
+                Value::Array(cells) => cells.into_iter().map(only).collect(),
+                single => vec![single],
+            };
+            if cells.len() != rows {
+                let problem =
+                    format!("'{}' has {} rows where the first has {rows}", shown(&name), cells.len());
+                return Err(invalid(problem));
+            }
+            table.names.push(name);
+            table.columns.push(cells);
+        }
+        table.check_rows().map(|()| table)
+    }
+
+    pub(super) fn from_csv(bytes: &[u8]) -> Result<Self, OipError> {
+        let mut reader = csv::ReaderBuilder::new().from_reader(bytes);
+        let wrong = |e: csv::Error| invalid(format!("the body is not CSV with a header: {e}"));
+        let names = reader.headers().map_err(wrong)?.iter().map(str::to_owned).collect();
+        let mut table = Self::new(names, true);
+        for row in reader.records() {
+            let row = row.map_err(wrong)?;
+            let cell = |text: &str| if text.is_empty() { Value::Null } else { Value::from(text) };
+            table.push(row.iter().map(cell).collect())?;
+        }
+        Ok(table)
+    }
+
+    fn new(names: Vec<String>, from_text: bool) -> Self {
+        let columns = names.iter().map(|_| Vec::new()).collect();
+        Self { names, columns, rows: 0, from_text }
+    }
+
+    fn push(&mut self, cells: Vec<Value>) -> Result<(), OipError> {
+        if cells.len() != self.columns.len() {
+            let problem =
+                format!("row {} has {} values for {} columns", self.rows, cells.len(), self.columns.len());
+            return Err(invalid(problem));
+        }
+        for (column, cell) in self.columns.iter_mut().zip(cells) {
+            column.push(cell);
+        }
+        self.rows += 1;
+        self.check_rows()
+    }
+
+    fn check_rows(&self) -> Result<(), OipError> {
+        if self.rows <= MAX_ROWS {
+            return Ok(());
+        }
+        Err(invalid(format!("send at most {MAX_ROWS} rows")))
+    }
+
+    /// The request to that endpoint: its columns say which type each cell must have.
+    pub(super) fn into_request<'a>(self, endpoint: &LiveEndpoint) -> Result<Request<'a>, OipError> {
+        let from_text = self.from_text;
+        let columns = self.names.into_iter().zip(self.columns).map(|(name, cells)| {
+            let feature = endpoint.features.iter().find(|field| *field.name == *name);
+            let is_number = feature.is_some_and(|field| field.column_type == ColumnType::Number);
+            let column = if is_number { numbers(&name, cells, from_text)? } else { texts(&name, cells)? };
+            Ok((Cow::Owned(name), column))
+        });
+        Ok(Request { columns: columns.collect::<Result<_, OipError>>()?, rows: self.rows })
+    }
+}
+
+fn only(value: Value) -> Value {
+    match value {
+        Value::Array(mut cells) if cells.len() == 1 => cells.remove(0),
+        other => other,
+    }
+}
+
+fn numbers(name: &str, cells: Vec<Value>, from_text: bool) -> Result<Column, OipError> {
+    let number = |(row, cell): (usize, Value)| {
+        let number = match &cell {
+            Value::Null => Some(f64::NAN),
+            Value::Bool(truth) => Some(f64::from(u8::from(*truth))),
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) if from_text => text.trim().parse().ok(),
+            _ => None,
+        };
+        number.ok_or_else(|| invalid(format!("'{}', row {row}: a number is needed", shown(name))))
+    };
+    cells.into_iter().enumerate().map(number).collect::<Result<_, _>>().map(Column::Number)
+}
+
+fn texts(name: &str, cells: Vec<Value>) -> Result<Column, OipError> {
+    let text = |(row, cell): (usize, Value)| match cell {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text.into())),
+        // Units and times may come as integers.
+        Value::Number(number) if number.is_i64() || number.is_u64() => Ok(Some(number.to_string().into())),
+        _ => Err(invalid(format!("'{}', row {row}: a text is needed", shown(name)))),
+    };
+    cells.into_iter().enumerate().map(text).collect::<Result<_, _>>().map(Column::Text)
+}
+
+fn invalid(message: String) -> OipError {
+    OipError::invalid(message)
+}
