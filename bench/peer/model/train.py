@@ -1,7 +1,8 @@
 """Trains the model that every peer serves, and writes the request bodies. Usage: train.py FOLDER
 
 LightGBM, binary, 20 features, 200 trees of 31 leaves, on 50,000 rows drawn from a fixed seed. FOLDER gets model.txt,
-lgbm.onnx (the same model in float32), answer.json (the library's own probability of the row in the bodies) and three
+lgbm.onnx (the same model in float32), history.parquet (the rows,
+spread over two years, as the data set of an endpoint), answer.json (the library's own probability of the row in the bodies) and three
 bodies: tensor.json (Open Inference Protocol), split.json (MLflow's dataframe_split) and rows.json ({"input": [[…]]}).
 """
 
@@ -12,6 +13,8 @@ import sys
 import lightgbm
 import numpy as np
 import onnx
+import pyarrow as pa
+import pyarrow.parquet
 from onnxmltools.convert import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 
@@ -36,6 +39,11 @@ converted = convert_lightgbm(
     classifier, initial_types=[("input", FloatTensorType([None, FEATURES]))], target_opset=15, zipmap=False
 )
 onnx.save(converted, folder / "lgbm.onnx")
+
+days = np.datetime64("2023-01-01") + (np.arange(ROWS) * 730 // ROWS).astype("timedelta64[D]")
+columns = {f"Column_{i}": x[:, i].astype(np.float64) for i in range(FEATURES)}
+outcome = np.where(y, "yes", "no")
+pyarrow.parquet.write_table(pa.table({"day": days, **columns, "bought": outcome}), folder / "history.parquet")
 
 row = random.normal(size=FEATURES).astype(np.float32)
 values = row.tolist()

@@ -9,6 +9,7 @@ use greenlight_app::AppError;
 use greenlight_domain::role::Actor;
 
 use crate::ApiState;
+use crate::oip::OipError;
 use crate::problem::ApiError;
 
 /// Who sends a request with this `Authorization`.
@@ -25,6 +26,18 @@ pub(crate) struct Caller(pub(crate) Arc<Actor>);
 
 impl FromRequestParts<ApiState> for Caller {
     type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Self::Rejection> {
+        let header = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        Ok(Self(actor(state, header)?))
+    }
+}
+
+/// The same, where a refusal is an error of the Open Inference Protocol.
+pub(crate) struct OipCaller(pub(crate) Arc<Actor>);
+
+impl FromRequestParts<ApiState> for OipCaller {
+    type Rejection = OipError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Self::Rejection> {
         let header = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);

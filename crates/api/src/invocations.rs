@@ -8,7 +8,7 @@ mod table;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -18,7 +18,7 @@ use greenlight_serving::Answer;
 use serde_json::{Map, Value, json};
 
 use crate::ApiState;
-use crate::auth::Caller;
+use crate::auth::actor;
 use crate::oip::{OUTPUTS, OipError};
 use table::Table;
 
@@ -65,12 +65,12 @@ async fn ping(State(state): State<ApiState>, Path(name): Path<String>) -> Result
 
 async fn invoke(
     State(state): State<ApiState>,
-    caller: Caller,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Refused> {
-    allow(&caller.0, Action::Infer)?;
+    let caller = actor(&state, headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes))?;
+    allow(&caller, Action::Infer)?;
     let body = body.map_err(crate::oip::refused_body)?;
     let endpoint = state.app.live.get(&name).ok_or_else(|| OipError::unknown(&name))?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");

@@ -12,8 +12,8 @@ mod tensor;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode, Uri};
 use axum::routing::get;
 use axum::{Json, Router};
 use greenlight_app::live::LiveEndpoint;
@@ -40,6 +40,19 @@ pub(crate) fn router() -> Router<ApiState> {
         .nest("/models/{name}", model.clone())
         .nest("/models/{name}/versions/{version}", model)
         .nest("/repository", repository::router())
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+}
+
+async fn unknown_path(uri: Uri) -> OipError {
+    let message = format!("there is nothing at '{}'", shown(uri.path()));
+    OipError { status: StatusCode::NOT_FOUND, message }
+}
+
+/// Answers a method that a path does not have.
+pub(crate) async fn wrong_method(method: Method, uri: Uri) -> OipError {
+    let message = format!("{} is not answered at '{}'", shown(method.as_str()), shown(uri.path()));
+    OipError { status: StatusCode::METHOD_NOT_ALLOWED, message }
 }
 
 /// The gRPC service as routes beside those of REST.

@@ -23,6 +23,8 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn from_json(bytes: &[u8]) -> Result<Self, OipError> {
         let body: Map<String, Value> = serde_json::from_slice(bytes)
+            // Python writes a missing number as NaN, which is no JSON; its clients send that.
+            .or_else(|error| serde_json::from_slice(&without_nan(bytes)).map_err(|_| error))
             .map_err(|e| invalid(format!("the body is not a JSON object: {e}")))?;
         let mut found = None;
         for (key, value) in body {
@@ -95,8 +97,13 @@ impl Table {
                 single => vec![single],
             };
             if cells.len() != rows {
-                let problem =
-                    format!("'{}' has {} rows where the first has {rows}", shown(&name), cells.len());
+                let first = table.names.first().map_or("the first", String::as_str);
+                let problem = format!(
+                    "'{}' has {} rows where '{}' has {rows}",
+                    shown(&name),
+                    cells.len(),
+                    shown(first)
+                );
                 return Err(invalid(problem));
             }
             table.names.push(name);
@@ -156,6 +163,33 @@ impl Table {
     }
 }
 
+/// The text with `null` for every bare `NaN`, `Infinity` and `-Infinity`.
+fn without_nan(bytes: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(bytes.len());
+    let (mut at, mut quoted) = (0, false);
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let word = [&b"NaN"[..], b"Infinity", b"-Infinity"].into_iter().find(|word| rest.starts_with(word));
+        match (quoted, rest[0], word) {
+            (true, b'\\', _) => {
+                text.extend_from_slice(&rest[..rest.len().min(2)]);
+                at += 2;
+                continue;
+            }
+            (_, b'"', _) => quoted = !quoted,
+            (false, _, Some(word)) => {
+                text.extend_from_slice(b"null");
+                at += word.len();
+                continue;
+            }
+            _ => {}
+        }
+        text.push(rest[0]);
+        at += 1;
+    }
+    text
+}
+
 fn only(value: Value) -> Value {
     match value {
         Value::Array(mut cells) if cells.len() == 1 => cells.remove(0),
@@ -190,4 +224,17 @@ fn texts(name: &str, cells: Vec<Value>) -> Result<Column, OipError> {
 
 fn invalid(message: String) -> OipError {
     OipError::invalid(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_nan_is_null_and_quoted_nan_stays() {
+        let text = br#"{"a": [NaN, -Infinity, 1], "NaN": "say \"NaN\" \\", "b": Infinity}"#;
+        let read = without_nan(text);
+        let read: Value = serde_json::from_slice(&read).unwrap();
+        assert_eq!(read, serde_json::json!({ "a": [null, null, 1], "NaN": "say \"NaN\" \\", "b": null }));
+    }
 }

@@ -204,17 +204,9 @@ fn columns<'a>(
         let problem = format!("raw_input_contents has {} entries for {} inputs", raw.len(), inputs.len());
         return Err(OipError::invalid(problem));
     }
-    let mut dimensions = Vec::with_capacity(2);
     for (at, input) in inputs.iter().enumerate() {
         let name = &input.name;
-        dimensions.clear();
-        for size in &input.shape {
-            let size = u64::try_from(*size).map_err(|_| {
-                OipError::invalid(format!("input '{}': shape has the negative size {size}", shown(name)))
-            })?;
-            dimensions.push(size);
-        }
-        let shape = Shape::check(name, &dimensions)?;
+        let shape = Shape::check(name, &input.shape)?;
         let datatype = Datatype::parse(&input.datatype).ok_or_else(|| {
             let problem =
                 format!("input '{}': datatype '{}' is unknown", shown(name), shown(&input.datatype));

@@ -30,6 +30,7 @@ pub(crate) fn router() -> Router<ApiState> {
     Router::new()
         .route("/v2/models/{name}/infer", post(infer))
         .route("/v2/models/{name}/versions/{version}/infer", post(infer_version))
+        .method_not_allowed_fallback(super::wrong_method)
 }
 
 async fn infer(

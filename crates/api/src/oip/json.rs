@@ -92,12 +92,12 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 /// A shape. Sizes past the fourth are counted, not kept: no shape that is taken has them.
 #[derive(Default)]
 struct Dimensions {
-    sizes: [u64; 4],
+    sizes: [i64; 4],
     count: usize,
 }
 
 impl Dimensions {
-    fn sizes(&self) -> &[u64] {
+    fn sizes(&self) -> &[i64] {
         &self.sizes[..self.count.min(self.sizes.len())]
     }
 }
@@ -163,7 +163,11 @@ impl<'de> Visitor<'de> for InputVisitor {
                 Key::Shape => partial.shape = Some(map.next_value()?),
                 Key::Datatype => {
                     let text: Text<'de> = map.next_value()?;
-                    let unknown = || A::Error::custom(format!("datatype '{}' is unknown", shown(&text.0)));
+                    let unknown = || {
+                        let name = shown(partial.name.as_deref().unwrap_or_default());
+                        let datatype = shown(&text.0);
+                        A::Error::custom(format!("input '{name}': datatype '{datatype}' is unknown"))
+                    };
                     partial.datatype = Some(Datatype::parse(&text.0).ok_or_else(unknown)?);
                 }
                 Key::Data => match partial.values()? {
@@ -275,8 +279,7 @@ impl Element for NumberElement {
     type Value = f64;
 
     fn number(self, value: f64, is_integer: bool) -> Option<f64> {
-        let fits = self.datatype.is_float() || (is_integer && self.datatype != Datatype::Bool);
-        fits.then_some(value)
+        self.datatype.holds(value, is_integer).then_some(value)
     }
 
     fn truth(self, value: bool) -> Option<f64> {

@@ -12,7 +12,7 @@ use super::error::OipError;
 use super::output::OUTPUTS;
 use super::{EXTENSIONS, Model, SERVER, find};
 use crate::ApiState;
-use crate::auth::Caller;
+use crate::auth::OipCaller;
 
 /// Name and datatype of every input: unit, event time, features.
 pub(crate) fn inputs(endpoint: &LiveEndpoint) -> impl Iterator<Item = (&str, &'static str)> {
@@ -42,7 +42,7 @@ pub(crate) async fn model_ready(
 
 pub(crate) async fn model(
     State(state): State<ApiState>,
-    caller: Caller,
+    caller: OipCaller,
     model: Model,
 ) -> Result<Json<Value>, OipError> {
     allow(&caller.0, Action::Read)?;

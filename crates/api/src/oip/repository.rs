@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::OipError;
 use crate::ApiState;
-use crate::auth::Caller;
+use crate::auth::OipCaller;
 
 pub(crate) fn router() -> Router<ApiState> {
     Router::new()
@@ -54,7 +54,7 @@ struct IndexRequest {
 
 async fn index(
     State(state): State<ApiState>,
-    caller: Caller,
+    caller: OipCaller,
     body: Bytes,
 ) -> Result<Json<Vec<IndexedModel>>, OipError> {
     let request = if body.is_empty() {
@@ -68,7 +68,7 @@ async fn index(
 
 async fn load(
     State(state): State<ApiState>,
-    caller: Caller,
+    caller: OipCaller,
     Path(name): Path<String>,
 ) -> Result<StatusCode, OipError> {
     load_endpoint(&state.app, &caller.0, &name).await?;
@@ -77,7 +77,7 @@ async fn load(
 
 async fn unload(
     State(state): State<ApiState>,
-    caller: Caller,
+    caller: OipCaller,
     Path(name): Path<String>,
 ) -> Result<StatusCode, OipError> {
     unload_endpoint(&state.app, &caller.0, &name).await?;

@@ -62,13 +62,30 @@ impl Datatype {
         matches!(self, Self::Fp16 | Self::Fp32 | Self::Fp64)
     }
 
+    /// Whether a value in JSON is one of this type.
+    pub(crate) fn holds(self, value: f64, is_integer: bool) -> bool {
+        let limits = match self {
+            Self::Fp16 | Self::Fp32 | Self::Fp64 => return true,
+            Self::Bool | Self::Bytes => return false,
+            Self::Uint8 => (0.0, 255.0),
+            Self::Uint16 => (0.0, 65_535.0),
+            Self::Uint32 => (0.0, f64::from(u32::MAX)),
+            Self::Uint64 => (0.0, u64::MAX as f64),
+            Self::Int8 => (-128.0, 127.0),
+            Self::Int16 => (-32_768.0, 32_767.0),
+            Self::Int32 => (f64::from(i32::MIN), f64::from(i32::MAX)),
+            Self::Int64 => (i64::MIN as f64, i64::MAX as f64),
+        };
+        is_integer && (limits.0..=limits.1).contains(&value)
+    }
+
     /// What the JSON data of this type must be.
     pub(crate) fn values(self) -> &'static str {
         match self {
             Self::Bool => "true or false",
             Self::Fp16 | Self::Fp32 | Self::Fp64 => "finite numbers or null",
             Self::Bytes => "strings or null",
-            _ => "integers",
+            _ => "integers within its range",
         }
     }
 
@@ -133,10 +150,12 @@ pub(crate) struct Shape {
 
 impl Shape {
     /// Checks the shape of the input `name`.
-    pub(crate) fn check(name: &str, shape: &[u64]) -> Result<Self, OipError> {
+    pub(crate) fn check(name: &str, shape: &[i64]) -> Result<Self, OipError> {
         let (rows, width) = match *shape {
-            [rows] => (rows, 1),
-            [rows, width] if width == 1 || (name == MATRIX && width > 0) => (rows, width),
+            [rows] if rows >= 0 => (rows as u64, 1),
+            [rows, width] if rows >= 0 && (width == 1 || (name == MATRIX && width > 0)) => {
+                (rows as u64, width as u64)
+            }
             _ => {
                 return Err(OipError::invalid(format!(
                     "input '{}': shape must be [rows] or [rows, 1], not {:?}",
@@ -146,7 +165,10 @@ impl Shape {
             }
         };
         if rows > MAX_ROWS as u64 || rows.saturating_mul(width) > MAX_ELEMENTS {
-            return Err(OipError::invalid(format!("send at most {MAX_ROWS} rows, not {rows}")));
+            let name = shown(name);
+            return Err(OipError::invalid(format!(
+                "input '{name}': send at most {MAX_ROWS} rows, not {rows}"
+            )));
         }
         Ok(Self { rows: rows as usize, width: width as usize })
     }
