@@ -5,10 +5,8 @@
 
 mod table;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -17,9 +15,9 @@ use greenlight_domain::role::Action;
 use greenlight_serving::Answer;
 use serde_json::{Map, Value, json};
 
-use crate::ApiState;
 use crate::auth::actor;
 use crate::oip::{OUTPUTS, OipError};
+use crate::{ApiState, MAX_BODY};
 use table::Table;
 
 pub(crate) fn router() -> Router<ApiState> {
@@ -47,6 +45,7 @@ impl IntoResponse for Refused {
             StatusCode::UNAUTHORIZED => "UNAUTHENTICATED",
             StatusCode::FORBIDDEN => "PERMISSION_DENIED",
             StatusCode::SERVICE_UNAVAILABLE => "TEMPORARILY_UNAVAILABLE",
+            status if status.is_client_error() => "BAD_REQUEST",
             _ => "INTERNAL_ERROR",
         };
         let (status, message) = (self.0.status, self.0.message.clone());
@@ -60,19 +59,21 @@ impl IntoResponse for Refused {
 }
 
 async fn ping(State(state): State<ApiState>, Path(name): Path<String>) -> Result<&'static str, Refused> {
-    state.app.live.get(&name).map(|_| "\n").ok_or_else(|| Refused(OipError::unknown(&name)))
+    state.app.live.served(&name).map(|_| "\n").ok_or_else(|| Refused(OipError::unknown(&name)))
 }
 
 async fn invoke(
     State(state): State<ApiState>,
     Path(name): Path<String>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: axum::extract::Request,
 ) -> Result<Json<Value>, Refused> {
+    let (parts, body) = request.into_parts();
+    let headers = parts.headers;
     let caller = actor(&state, headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes))?;
     allow(&caller, Action::Infer)?;
-    let body = body.map_err(crate::oip::refused_body)?;
-    let endpoint = state.app.live.get(&name).ok_or_else(|| OipError::unknown(&name))?;
+    let endpoint = state.app.live.served(&name).ok_or_else(|| OipError::unknown(&name))?;
+    let _admitted = crate::oip::admit(&state)?;
+    let body = axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| crate::oip::too_large())?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let table = match content_type.split(';').next().unwrap_or("").trim() {
         "text/csv" => Table::from_csv(&body)?,

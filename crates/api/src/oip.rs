@@ -17,14 +17,15 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::routing::get;
 use axum::{Json, Router};
 use greenlight_app::live::LiveEndpoint;
+use greenlight_app::metrics::Rejected;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::ApiState;
 pub(crate) use error::OipError;
-pub(crate) use infer::{refused_body, router as inference};
+pub(crate) use infer::{router as inference, too_large};
 pub(crate) use output::OUTPUTS;
-pub(crate) use tensor::shown;
+pub(crate) use tensor::{MAX_INPUTS, shown};
 
 /// The name that the server goes by.
 const SERVER: &str = "greenlight";
@@ -57,7 +58,34 @@ pub(crate) async fn wrong_method(method: Method, uri: Uri) -> OipError {
 
 /// The gRPC service as routes beside those of REST.
 pub(crate) fn grpc(state: ApiState) -> Router {
-    Router::new().route_service("/inference.GRPCInferenceService/{method}", grpc::service(state))
+    Router::new()
+        .route_service("/inference.GRPCInferenceService/{method}", grpc::service(state.clone()))
+        .layer(axum::middleware::from_fn_with_state(state, grpc::refuse_strangers))
+}
+
+/// Most inference requests that are answered at a time; the next ones are refused at once, so that those which were
+/// taken stay quick and their bodies fit into memory.
+const MAX_IN_FLIGHT: i64 = 1_024;
+
+/// A request that is being answered.
+pub(crate) struct Admitted<'a>(&'a ApiState);
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        self.0.app.metrics.in_flight.dec();
+    }
+}
+
+/// Admits a request, unless too many are being answered.
+pub(crate) fn admit(state: &ApiState) -> Result<Admitted<'_>, OipError> {
+    let before = state.app.metrics.in_flight.inc();
+    let admitted = Admitted(state);
+    if before < MAX_IN_FLIGHT {
+        return Ok(admitted);
+    }
+    state.app.metrics.reject(Rejected::Overload);
+    let message = format!("{MAX_IN_FLIGHT} requests are being answered; try again in a moment");
+    Err(OipError { status: StatusCode::SERVICE_UNAVAILABLE, message })
 }
 
 /// The model that a path names.
@@ -83,7 +111,7 @@ pub(crate) fn find(
     name: &str,
     version: Option<&str>,
 ) -> Result<Arc<LiveEndpoint>, OipError> {
-    let endpoint = state.app.live.get(name).ok_or_else(|| OipError::unknown(name))?;
+    let endpoint = state.app.live.served(name).ok_or_else(|| OipError::unknown(name))?;
     let current = endpoint.routes.version;
     match version.filter(|version| !version.is_empty()) {
         Some(version) if version.parse() != Ok(current) => Err(OipError {

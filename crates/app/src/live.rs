@@ -2,7 +2,7 @@
 //!
 //! Use cases publish a whole new table after they commit; a request in flight keeps the one it began with.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -56,6 +56,8 @@ pub struct LiveEndpoint {
 #[derive(Default)]
 pub struct Live {
     table: ArcSwap<HashMap<Arc<str>, Arc<LiveEndpoint>>>,
+    /// Endpoints that clients do not get; outcomes and settling go on.
+    unloaded: ArcSwap<HashSet<String>>,
     /// Mirrored rows that did not reach the shadow's log, by release, since the start.
     dropped: Mutex<HashMap<Arc<str>, u64>>,
 }
@@ -64,6 +66,11 @@ impl Live {
     /// The endpoint of that name.
     pub fn get(&self, name: &str) -> Option<Arc<LiveEndpoint>> {
         self.table.load().get(name).cloned()
+    }
+
+    /// The endpoint of that name, unless it was taken away from clients.
+    pub fn served(&self, name: &str) -> Option<Arc<LiveEndpoint>> {
+        self.get(name).filter(|_| !self.unloaded.load().contains(name))
     }
 
     /// Names of all endpoints.
@@ -84,10 +91,14 @@ impl Live {
         self.dropped.lock().unwrap_or_else(PoisonError::into_inner).get(release).copied().unwrap_or(0)
     }
 
-    fn remove(&self, name: &str) {
-        self.table.rcu(|table| {
-            let mut next = HashMap::clone(table);
-            next.remove(name);
+    fn set_unloaded(&self, name: &str, unloaded: bool) {
+        self.unloaded.rcu(|names| {
+            let mut next = HashSet::clone(names);
+            if unloaded {
+                next.insert(name.to_owned())
+            } else {
+                next.remove(name)
+            };
             next
         });
     }
@@ -105,7 +116,9 @@ impl Live {
 pub async fn load_endpoint(app: &App, actor: &Actor, name: &str) -> Result<(), AppError> {
     allow(actor, Action::Rollout)?;
     publish(app, name).await?;
-    record(app, actor, "endpoint.load", name).await
+    record(app, actor, "endpoint.load", name).await?;
+    app.live.set_unloaded(name, false);
+    Ok(())
 }
 
 /// Takes an endpoint away from clients of this server, until it is loaded again. Its routes stay as they are.
@@ -115,8 +128,7 @@ pub async fn unload_endpoint(app: &App, actor: &Actor, name: &str) -> Result<(),
         return Err(AppError::not_found("endpoint", name, "list them with 'greenlight endpoint list'"));
     }
     record(app, actor, "endpoint.unload", name).await?;
-    let _one_at_a_time = app.publishing.lock().await;
-    app.live.remove(name);
+    app.live.set_unloaded(name, true);
     Ok(())
 }
 

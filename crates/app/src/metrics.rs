@@ -88,8 +88,6 @@ pub struct Meters {
 pub enum Rejected {
     /// Too many were being answered.
     Overload,
-    /// Its token had used up its rate.
-    Rate,
 }
 
 impl Default for Metrics {
@@ -162,7 +160,6 @@ impl Metrics {
     pub fn reject(&self, why: Rejected) {
         let reason = match why {
             Rejected::Overload => "overload",
-            Rejected::Rate => "rate",
         };
         self.rejected.get_or_create(&ReasonLabels { reason }).inc();
     }
@@ -235,12 +232,12 @@ mod tests {
         let meters = metrics.meters("calls");
         meters.champion.inc_by(3);
         meters.request.observe(0.001);
-        metrics.reject(Rejected::Rate);
+        metrics.reject(Rejected::Overload);
         let text = metrics.text();
         for line in [
             "greenlight_predictions_total{endpoint=\"calls\",variant=\"champion\"} 3",
             "greenlight_request_duration_seconds_count{endpoint=\"calls\"} 1",
-            "greenlight_rejected_requests_total{reason=\"rate\"} 1",
+            "greenlight_rejected_requests_total{reason=\"overload\"} 1",
             "greenlight_process_resident_memory_bytes ",
             "# EOF",
         ] {

@@ -112,6 +112,11 @@ impl Expression {
         self.kind
     }
 
+    /// Whether the result may depend on that slot.
+    pub fn reads(&self, slot: usize) -> bool {
+        self.root.reads(slot)
+    }
+
     /// The result for the row whose slots `row` answers.
     pub fn evaluate<'a>(&'a self, row: &impl Fn(usize) -> Cell<'a>) -> Cell<'a> {
         self.root.evaluate(row)

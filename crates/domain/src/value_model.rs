@@ -155,9 +155,12 @@ impl ValueModel {
         Ok(())
     }
 
-    /// The decision with the highest expected value among those of [`Self::worth`], for an outcome that is 1 with
-    /// `probability`; see [`Self::decide`].
-    pub fn best(&self, worth: &[[f64; 2]], probability: f64) -> &Arc<str> {
+    /// What [`Self::decide`] decides, from what [`Self::worth`] found for the row unless that depends on the
+    /// probability.
+    pub fn choose(&self, frame: &Frame, row: usize, worth: &[[f64; 2]], probability: f64) -> &Arc<str> {
+        if self.expression.reads(PROBABILITY) {
+            return self.decide(frame, row, probability);
+        }
         let mut best = (0, f64::NEG_INFINITY);
         for (decision, [not, happened]) in worth.iter().enumerate() {
             let expected = probability * happened + (1.0 - probability) * not;
@@ -227,6 +230,40 @@ mod tests {
         // A client without money is never worth a call; a missing balance counts as none (greatest skips NULL).
         assert_eq!(model.decide(&frame, 1, 1.0).as_ref(), "skip");
         assert_eq!(model.decide(&frame, 2, 1.0).as_ref(), "skip");
+    }
+
+    #[test]
+    fn what_is_chosen_from_the_worth_is_what_is_decided() {
+        let fields: Arc<[Field]> = vec![Field::number("balance")].into();
+        let columns = vec![Column::Number(vec![10_000.0, -50.0, 300.0])];
+        let frame = Frame::new(Arc::clone(&fields), columns).unwrap();
+        let (bank, _) = bank();
+        let by_probability = ValueModelSpec {
+            expression:
+                "CASE WHEN decision = 'call' THEN outcomes.y * CASE WHEN output.probability > 0.5 THEN 100 \
+                         ELSE 1 END - 5 ELSE 0 END"
+                    .to_owned(),
+            currency: Currency::EUR,
+            assumptions: vec![],
+            outcome: "y".to_owned(),
+            decisions: vec!["skip".to_owned(), "call".to_owned()],
+            window_days: 7,
+        };
+        let by_probability = ValueModel::compile(&by_probability, &fields).unwrap();
+        for model in [bank, by_probability] {
+            for row in 0..3 {
+                let mut worth = Vec::new();
+                model.worth(&frame, row, &mut worth).unwrap();
+                for percent in 0..=100 {
+                    let p = f64::from(percent) / 100.0;
+                    assert_eq!(
+                        model.choose(&frame, row, &worth, p),
+                        model.decide(&frame, row, p),
+                        "{row} {p}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

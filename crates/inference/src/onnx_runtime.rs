@@ -6,7 +6,8 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError, TryLockError};
 
 use greenlight_app::runtime::{Model, RuntimeError};
 use greenlight_domain::frame::{Column, ColumnType, Field, Frame};
@@ -44,6 +45,7 @@ pub(crate) struct RuntimeGraph {
     positive: usize,
     bytes: usize,
     sessions: Vec<Mutex<Session>>,
+    turn: AtomicUsize,
 }
 
 /// The library's environment, or why there is none.
@@ -124,7 +126,16 @@ impl RuntimeGraph {
             sessions.push(Mutex::new(session()?));
         }
         let signature = signature(&fields);
-        Ok(Self { signature, inputs, output, width, positive, bytes: bytes.len(), sessions })
+        Ok(Self {
+            signature,
+            inputs,
+            output,
+            width,
+            positive,
+            bytes: bytes.len(),
+            sessions,
+            turn: AtomicUsize::new(0),
+        })
     }
 
     fn run(&self, rows: &Frame, start: usize, end: usize, scores: &mut Vec<f64>) -> Result<(), RuntimeError> {
@@ -132,10 +143,15 @@ impl RuntimeGraph {
         for input in &self.inputs {
             values.push((Cow::Borrowed(&input.name), self.tensor(input, rows, start, end)?.into()));
         }
-        // Any free session, else wait for the first.
-        let free = self.sessions.iter().find_map(|session| session.try_lock().ok());
+        // Any free session, else wait for the next one in turn.
+        let free = self.sessions.iter().find_map(|session| match session.try_lock() {
+            Ok(free) => Some(free),
+            Err(TryLockError::Poisoned(left)) => Some(left.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        });
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.sessions.len();
         let mut session =
-            free.unwrap_or_else(|| self.sessions[0].lock().unwrap_or_else(PoisonError::into_inner));
+            free.unwrap_or_else(|| self.sessions[turn].lock().unwrap_or_else(PoisonError::into_inner));
         let outputs = session.run(values).map_err(scoring)?;
         let output = &outputs[self.output.as_str()];
         let numbers: Vec<f64> = match output.try_extract_tensor::<f32>() {
@@ -190,6 +206,10 @@ impl RuntimeGraph {
                 Tensor::from_array((shape, numbers)).map_err(scoring)?.into_dyn()
             }
             TensorElementType::Int64 => {
+                if numbers.iter().any(|value| !value.is_finite() || value.fract() != 0.0) {
+                    let problem = format!("input '{}' takes whole numbers only, none missing", input.name);
+                    return Err(RuntimeError::Scoring(problem));
+                }
                 let numbers: Vec<i64> = numbers.iter().map(|value| *value as i64).collect();
                 Tensor::from_array((shape, numbers)).map_err(scoring)?.into_dyn()
             }
@@ -208,7 +228,6 @@ fn graph_inputs(session: &Session) -> Result<(Vec<GraphInput>, Vec<Field>), Runt
             return Err(refused(format!("its input '{name}' is not a tensor")));
         };
         let width = match shape.as_ref() {
-            [_] => 1,
             [_, width] if *width > 0 => *width as usize,
             other => {
                 let problem =

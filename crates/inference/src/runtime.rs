@@ -64,6 +64,9 @@ pub(crate) fn load(bytes: &[u8]) -> Result<Arc<dyn Model>, RuntimeError> {
 /// Whether a file is of our own format, or a part of one: a JSON object that is not XGBoost's.
 fn is_own(bytes: &[u8]) -> bool {
     let head = bytes[..bytes.len().min(256)].trim_ascii_start();
+    if head.windows(17).any(|window| window == b"\"greenlight.model") {
+        return true;
+    }
     let object = head.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
     let is_json = object.is_some_and(|rest| rest.is_empty() || rest[0] == b'"' || rest[0] == b'}');
     (is_json || head.is_empty()) && !head.windows(9).any(|window| window == b"\"learner\"")

@@ -12,9 +12,14 @@ use greenlight_domain::frame::Frame;
 use greenlight_domain::prediction::{Prediction, PredictionBatch, PredictionId, Variant};
 use greenlight_domain::time::Micros;
 
+use tokio::runtime::RuntimeFlavor;
+
 use crate::request::{Checked, check};
 use crate::shadow::{Mirror, ShadowQueue};
 use crate::{Request, ServingError};
+
+/// Rows that are scored on the thread of their request; more of them would keep the next one waiting.
+const INLINE_ROWS: usize = 256;
 
 /// Answers requests for every endpoint of an [`App`].
 pub struct Serving {
@@ -58,10 +63,12 @@ impl Serving {
     ) -> Result<Answer, ServingError> {
         let started = Instant::now();
         let meters = &endpoint.meters;
+        let rows = request.rows;
         let checked = check(endpoint, request).inspect_err(|_| {
             meters.invalid.inc();
         })?;
-        let scored = endpoint.champion.as_ref().map(|champion| score(champion, &checked.features));
+        let scored =
+            endpoint.champion.as_ref().map(|champion| aside(rows, || score(champion, &checked.features)));
         let batch = Arc::new(self.assign(endpoint, checked, scored.as_ref()));
         let appended = Instant::now();
         let lake: &dyn Lake = self.app.lake.as_ref();
@@ -95,10 +102,19 @@ impl Serving {
             let at = times.as_ref().map_or(now, |times| times[row]);
             let id = PredictionId::issue(&self.app.id_key, &endpoint.name, at, rand::random());
             let worth = &worth[row * decisions..][..decisions];
-            predictions.push(assign_row(endpoint, worth, (row, unit, at, id), weight, scored));
+            predictions.push(assign_row(endpoint, (&features, worth), (row, unit, at, id), weight, scored));
         }
         PredictionBatch { features, predictions }
     }
+}
+
+/// Runs the scoring of many rows where it does not keep other requests waiting.
+fn aside<T>(rows: usize, work: impl FnOnce() -> T) -> T {
+    let many = rows > INLINE_ROWS;
+    if many && tokio::runtime::Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+        return tokio::task::block_in_place(work);
+    }
+    work()
 }
 
 fn count(meters: &Meters, batch: &PredictionBatch) {
@@ -116,7 +132,7 @@ fn count(meters: &Meters, batch: &PredictionBatch) {
 
 fn assign_row(
     endpoint: &LiveEndpoint,
-    worth: &[[f64; 2]],
+    (features, worth): (&Frame, &[[f64; 2]]),
     (row, unit, at, id): (usize, Arc<str>, Micros, PredictionId),
     weight: f64,
     scored: Option<&Scored>,
@@ -126,7 +142,7 @@ fn assign_row(
     // What the champion would do is logged for the holdout too: units on which both agree tell nothing apart.
     let champion_decision = scored
         .filter(|s| s.error.is_none())
-        .map(|s| Arc::clone(endpoint.value.best(worth, s.probabilities[row])));
+        .map(|s| Arc::clone(endpoint.value.choose(features, row, worth, s.probabilities[row])));
     let failed = champion.is_some() && champion_decision.is_none();
     let decision = match &champion_decision {
         Some(decision) if champion.is_some() => Arc::clone(decision),

@@ -47,18 +47,16 @@ pub(crate) fn check(endpoint: &LiveEndpoint, request: Request<'_>) -> Result<Che
             return invalid(format!("input '{name}' has {} values for {} rows", column.len(), request.rows));
         }
         if *name == *endpoint.spec.unit {
-            units = Some(read_units(&name, &column)?);
+            sent_twice(&name, units.replace(read_units(&name, &column)?).is_some())?;
         } else if endpoint.spec.event_time.as_deref() == Some(&*name) {
-            times = Some(read_times(&name, &column)?);
+            sent_twice(&name, times.replace(read_times(&name, &column)?).is_some())?;
         } else if let Some(at) = position(&endpoint.features, next, &name) {
             next = at + 1;
             let wanted = endpoint.features[at].column_type;
             if column.column_type() != wanted {
                 return invalid(format!("input '{name}' must be {}", describe(wanted)));
             }
-            if features[at].replace(column).is_some() {
-                return invalid(format!("input '{name}' was sent twice"));
-            }
+            sent_twice(&name, features[at].replace(column).is_some())?;
         } else {
             return invalid(format!("input '{name}' is unknown; this endpoint takes {}", names(endpoint)));
         }
@@ -87,6 +85,10 @@ pub(crate) fn check(endpoint: &LiveEndpoint, request: Request<'_>) -> Result<Che
         check_time(endpoint, times.as_ref().map(|t| t[row]), row)?;
     }
     Ok(Checked { features, units, times, worth })
+}
+
+fn sent_twice(name: &str, twice: bool) -> Result<(), ServingError> {
+    if twice { invalid(format!("input '{name}' was sent twice")) } else { Ok(()) }
 }
 
 fn position(features: &[Field], next: usize, name: &str) -> Option<usize> {
@@ -130,6 +132,13 @@ fn read_units(name: &str, column: &Column) -> Result<Vec<Arc<str>>, ServingError
     }
 }
 
+/// RFC 3339, or epoch microseconds as digits.
+fn time(text: &str) -> Option<Micros> {
+    let digits =
+        || text.parse().ok().filter(|micros| (0..9_000_000_000_000_000).contains(micros)).map(Micros);
+    text.parse().ok().or_else(digits)
+}
+
 fn read_times(name: &str, column: &Column) -> Result<Vec<Micros>, ServingError> {
     let wrong = |row: usize| {
         ServingError::Invalid(format!("input '{name}', row {row}: send RFC 3339 text or epoch microseconds"))
@@ -138,7 +147,7 @@ fn read_times(name: &str, column: &Column) -> Result<Vec<Micros>, ServingError> 
         Column::Text(values) => values
             .iter()
             .enumerate()
-            .map(|(row, text)| text.as_deref().and_then(|t| t.parse().ok()).ok_or_else(|| wrong(row)))
+            .map(|(row, text)| text.as_deref().and_then(time).ok_or_else(|| wrong(row)))
             .collect(),
         Column::Number(values) => values
             .iter()

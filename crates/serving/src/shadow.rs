@@ -5,14 +5,17 @@ use std::time::Instant;
 
 use greenlight_app::App;
 use greenlight_app::live::LiveEndpoint;
+use greenlight_domain::frame::Column;
 use greenlight_domain::prediction::{IdKey, Prediction, PredictionBatch, PredictionId, Variant};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Requests that may wait for the shadow.
 const QUEUE: usize = 4_096;
-/// Rows that may wait, so that large requests cannot fill the memory.
-const ROWS: usize = 100_000;
+/// KiB of rows that may wait, so that large requests cannot fill the memory; a row takes one at least.
+const ROOM_KIB: usize = 100_000;
+/// KiB of rows that are logged together.
+const LOGGED_KIB: u32 = 8_192;
 /// Requests that are scored and logged together, so that the shadow keeps up with many small ones.
 const TOGETHER: usize = 256;
 
@@ -46,13 +49,13 @@ impl ShadowQueue {
                 }
             }
         });
-        Self { sender, room: Arc::new(Semaphore::new(ROWS)), app }
+        Self { sender, room: Arc::new(Semaphore::new(ROOM_KIB)), app }
     }
 
     /// Mirrors a request unless the queue is full.
     pub(crate) fn offer(&self, mut mirror: Mirror) {
         let rows = u32::try_from(mirror.live.predictions.len()).unwrap_or(u32::MAX);
-        let refused = match Arc::clone(&self.room).try_acquire_many_owned(rows) {
+        let refused = match Arc::clone(&self.room).try_acquire_many_owned(kib(&mirror.live)) {
             Ok(room) => {
                 mirror.room = Some(room);
                 match self.sender.try_send(mirror) {
@@ -67,6 +70,16 @@ impl ShadowQueue {
             self.app.live.drop_shadow(&shadow.release, u64::from(rows));
         }
     }
+}
+
+/// About how much memory a batch takes.
+fn kib(batch: &PredictionBatch) -> u32 {
+    let text = |column: &Column| match column {
+        Column::Number(values) => 8 * values.len(),
+        Column::Text(values) => values.iter().flatten().map(|text| 32 + text.len()).sum(),
+    };
+    let bytes: usize = batch.features.columns().iter().map(text).sum();
+    u32::try_from(batch.predictions.len().max(bytes / 1_024)).unwrap_or(u32::MAX)
 }
 
 async fn log(app: &App, name: &str, batch: PredictionBatch) {
@@ -87,6 +100,7 @@ fn score_all(mirrors: &[Mirror], key: &IdKey) -> Vec<(Arc<str>, PredictionBatch)
         let Some(batch) = score(mirror, key) else { continue };
         if let Some((name, open)) = batches.last_mut()
             && *name == mirror.endpoint.name
+            && kib(open) + kib(&batch) <= LOGGED_KIB
             && open.features.append(&batch.features).is_ok()
         {
             open.predictions.extend(batch.predictions);

@@ -7,7 +7,7 @@ use greenlight_domain::frame::{Column, ColumnType};
 use greenlight_serving::{MAX_ROWS, Request};
 use serde_json::{Map, Value};
 
-use crate::oip::{OipError, shown};
+use crate::oip::{MAX_INPUTS, OipError, shown};
 
 const SHAPES: &str = "send one of dataframe_split, dataframe_records, instances and inputs, or text/csv";
 
@@ -51,6 +51,7 @@ impl Table {
         let (Some(Value::Array(names)), Some(Value::Array(rows))) = (columns, data) else {
             return Err(invalid("dataframe_split needs the lists 'columns' and 'data'".to_owned()));
         };
+        check_width(names.len())?;
         let names = names.into_iter().map(|name| match name {
             Value::String(name) => Ok(name),
             other => Err(invalid(format!("dataframe_split: column {other} has no name"))),
@@ -115,7 +116,9 @@ impl Table {
     pub(super) fn from_csv(bytes: &[u8]) -> Result<Self, OipError> {
         let mut reader = csv::ReaderBuilder::new().from_reader(bytes);
         let wrong = |e: csv::Error| invalid(format!("the body is not CSV with a header: {e}"));
-        let names = reader.headers().map_err(wrong)?.iter().map(str::to_owned).collect();
+        let header = reader.headers().map_err(wrong)?;
+        check_width(header.len())?;
+        let names = header.iter().map(str::to_owned).collect();
         let mut table = Self::new(names, true);
         for row in reader.records() {
             let row = row.map_err(wrong)?;
@@ -152,6 +155,7 @@ impl Table {
 
     /// The request to that endpoint: its columns say which type each cell must have.
     pub(super) fn into_request<'a>(self, endpoint: &LiveEndpoint) -> Result<Request<'a>, OipError> {
+        check_width(self.names.len())?;
         let from_text = self.from_text;
         let columns = self.names.into_iter().zip(self.columns).map(|(name, cells)| {
             let feature = endpoint.features.iter().find(|field| *field.name == *name);
@@ -220,6 +224,13 @@ fn texts(name: &str, cells: Vec<Value>) -> Result<Column, OipError> {
         _ => Err(invalid(format!("'{}', row {row}: a text is needed", shown(name)))),
     };
     cells.into_iter().enumerate().map(text).collect::<Result<_, _>>().map(Column::Text)
+}
+
+fn check_width(columns: usize) -> Result<(), OipError> {
+    if columns <= MAX_INPUTS {
+        return Ok(());
+    }
+    Err(invalid(format!("send at most {MAX_INPUTS} columns, not {columns}")))
 }
 
 fn invalid(message: String) -> OipError {

@@ -6,6 +6,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
 use bytes::Bytes;
 use greenlight_app::allow;
 use greenlight_app::live::{self, LiveEndpoint};
@@ -31,6 +34,26 @@ pub(crate) fn service(state: ApiState) -> GrpcInferenceServiceServer<Grpc> {
     GrpcInferenceServiceServer::new(Grpc(state)).max_decoding_message_size(MAX_BODY)
 }
 
+/// Calls that need no token; their messages hold a name at most.
+const OPEN: [&str; 4] = ["ServerLive", "ServerReady", "ServerMetadata", "ModelReady"];
+
+/// Refuses a call without a valid token before its message is decoded, because decoding takes memory.
+pub(crate) async fn refuse_strangers(
+    State(state): State<ApiState>,
+    request: axum::extract::Request,
+    next: Next,
+) -> axum::response::Response {
+    let method = request.uri().path().rsplit('/').next().unwrap_or_default();
+    let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    if OPEN.contains(&method) {
+        return next.run(request).await;
+    }
+    match actor(&state, authorization) {
+        Ok(_) => next.run(request).await,
+        Err(error) => Status::from(OipError::from(error)).into_http(),
+    }
+}
+
 pub(crate) struct Grpc(ApiState);
 
 impl Grpc {
@@ -52,6 +75,7 @@ impl Grpc {
         request: tonic::Request<ModelInferRequest>,
     ) -> Result<ModelInferResponse, OipError> {
         self.allow(&request, Action::Infer)?;
+        let _admitted = super::admit(&self.0)?;
         let request = request.into_inner();
         let endpoint = super::find(&self.0, &request.model_name, Some(&request.model_version))?;
         let outputs = wanted(&request.outputs)?;

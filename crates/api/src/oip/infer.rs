@@ -3,7 +3,6 @@
 use std::panic::AssertUnwindSafe;
 
 use axum::Router;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Request as HttpRequest, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -71,6 +70,7 @@ async fn handle(
     let actor = actor(state, authorization)?;
     allow(&actor, Action::Infer)?;
     let endpoint = find(state, name, version)?;
+    let _admitted = super::admit(state)?;
     let body = axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| too_large())?;
     let (json, tail) = split(&parts.headers, &body)?;
     let request = parse(json)?;
@@ -83,21 +83,11 @@ async fn handle(
     Ok(respond(body))
 }
 
-fn too_large() -> OipError {
+pub(crate) fn too_large() -> OipError {
     OipError {
         status: StatusCode::PAYLOAD_TOO_LARGE,
         message: format!("the body is larger than {} MiB, or it was cut off", MAX_BODY / 1024 / 1024),
     }
-}
-
-pub(crate) fn refused_body(rejection: BytesRejection) -> OipError {
-    let message = match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            format!("the body is larger than {} MiB", MAX_BODY / 1024 / 1024)
-        }
-        _ => rejection.body_text(),
-    };
-    OipError { status: rejection.status(), message }
 }
 
 /// The JSON of a body and the binary tensors after it.

@@ -279,6 +279,8 @@ impl Element for NumberElement {
     type Value = f64;
 
     fn number(self, value: f64, is_integer: bool) -> Option<f64> {
+        // The same text must mean the same number in JSON and in bytes.
+        let value = if self.datatype == Datatype::Fp32 { f64::from(value as f32) } else { value };
         self.datatype.holds(value, is_integer).then_some(value)
     }
 

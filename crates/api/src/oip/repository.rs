@@ -38,7 +38,7 @@ pub(crate) async fn models(
 ) -> Result<Vec<IndexedModel>, AppError> {
     let lines = endpoint::list(&state.app, actor).await?;
     let models = lines.into_iter().map(|line| {
-        let live = state.app.live.get(&line.name).is_some();
+        let live = state.app.live.served(&line.name).is_some();
         let (state, reason) =
             if live { ("READY", "") } else { ("UNAVAILABLE", "unloaded, or it cannot be served") };
         IndexedModel { name: line.name, version: line.routes.version.to_string(), state, reason }

@@ -31,6 +31,20 @@ impl Cell<'_> {
 }
 
 impl Node {
+    pub(super) fn reads(&self, slot: usize) -> bool {
+        match self {
+            Self::Constant(_) => false,
+            Self::Slot(own) => *own == slot,
+            Self::Negate(inner) | Self::Not(inner) | Self::IsNull(inner) => inner.reads(slot),
+            Self::Binary(_, left, right) => left.reads(slot) || right.reads(slot),
+            Self::Case { arms, otherwise } => {
+                arms.iter().any(|(condition, result)| condition.reads(slot) || result.reads(slot))
+                    || otherwise.as_ref().is_some_and(|node| node.reads(slot))
+            }
+            Self::Call(_, arguments) => arguments.iter().any(|argument| argument.reads(slot)),
+        }
+    }
+
     pub(super) fn evaluate<'a>(&'a self, row: &impl Fn(usize) -> Cell<'a>) -> Cell<'a> {
         match self {
             Self::Constant(constant) => constant.cell(),

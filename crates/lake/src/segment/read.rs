@@ -43,6 +43,7 @@ pub(crate) fn scan(bytes: &[u8]) -> Scan {
         let rest = &bytes[found.good..];
         let Some((length, checksum)) = head(rest) else { break };
         if length == 0 || length > MAX_PAYLOAD {
+            found.damaged = !is_zero(rest);
             break;
         }
         let Some(payload) = rest.get(FRAME_HEAD..FRAME_HEAD + length) else { break };

@@ -184,7 +184,10 @@ impl Work {
         let mut group = vec![first];
         while rows < self.limits.group_rows && bytes < GROUP_BYTES {
             match requests.try_recv() {
-                Ok(Command::Append(append)) if same(&append.records.features, &group[0].records.features) => {
+                Ok(Command::Append(append))
+                    if bytes + append.records.bytes.len() <= MAX_PAYLOAD
+                        && same(&append.records.features, &group[0].records.features) =>
+                {
                     rows += append.records.rows;
                     bytes += append.records.bytes.len();
                     group.push(append);
