@@ -36,6 +36,8 @@ pub struct ValueModel {
     /// Which money.
     pub currency: Currency,
     features: Arc<[Field]>,
+    /// Whether a value may depend on the model's probability.
+    reads_probability: bool,
 }
 
 /// One row to be valued: a position in a frame plus what was scored, done and seen.
@@ -106,7 +108,9 @@ impl ValueModel {
             return Err(DomainError::Expression("the result is not a number".to_owned()));
         }
         let decisions = spec.decisions.iter().map(|d| d.as_str().into()).collect();
-        Ok(Self { expression, decisions, currency: spec.currency, features: Arc::clone(features) })
+        let reads_probability = expression.reads(PROBABILITY);
+        let features = Arc::clone(features);
+        Ok(Self { expression, decisions, currency: spec.currency, features, reads_probability })
     }
 
     /// The features that rows must have, in order.
@@ -158,7 +162,7 @@ impl ValueModel {
     /// What [`Self::decide`] decides, from what [`Self::worth`] found for the row unless that depends on the
     /// probability.
     pub fn choose(&self, frame: &Frame, row: usize, worth: &[[f64; 2]], probability: f64) -> &Arc<str> {
-        if self.expression.reads(PROBABILITY) {
+        if self.reads_probability {
             return self.decide(frame, row, probability);
         }
         let mut best = (0, f64::NEG_INFINITY);
