@@ -92,7 +92,12 @@ async fn planned(connection: &mut Connection, document: &Document) -> Result<Cha
         (Some(_), false) if document.is_immutable() => PlannedAction::Refused,
         (Some(_), false) => PlannedAction::Update,
     };
-    let guarded = |path: &str| !matches!(document, Document::Initiative { .. }) || path.starts_with("value");
+    // Who gets a variant and what is logged may change under traffic: every prediction says what held for it.
+    let free = |path: &str| path.starts_with("assignment") || path.starts_with("log");
+    let guarded = |path: &str| match document {
+        Document::Initiative { .. } => path.starts_with("value"),
+        _ => !free(path),
+    };
     if action == PlannedAction::Update
         && fields.iter().any(|f| guarded(&f.path))
         && let Some(reason) = in_use(connection, document).await?
@@ -284,6 +289,17 @@ async fn check_endpoint(
     crate::release::policy_of(connection, &spec.policy).await?;
     let features = dataset.decision_time_features();
     let value = ValueModel::compile(&initiative.value, &features)?;
+    let refused = |e: greenlight_domain::DomainError| AppError::Invalid(format!("Endpoint {name}: {e}"));
+    spec.assignment.validate(&features).map_err(refused)?;
+    spec.decision.validate().map_err(refused)?;
+    if spec.log.keep_days.is_some_and(|days| days <= u32::from(initiative.value.window_days)) {
+        let problem = format!(
+            "log.keep_days must exceed the {} days in which an outcome counts",
+            initiative.value.window_days
+        );
+        return Err(AppError::Invalid(format!("Endpoint {name}: {problem}")));
+    }
+    spec.log.mask(&features, &value.reads(), app.id_key).map_err(refused)?;
     if !value.decisions.iter().any(|d| d.as_ref() == spec.holdout.decision) {
         return Err(AppError::Invalid(format!(
             "Endpoint {name}: holdout.decision '{}' is not one of the decisions {}",
@@ -316,7 +332,8 @@ async fn in_use(connection: &mut Connection, document: &Document) -> Result<Opti
     for endpoint in endpoints {
         let releases = greenlight_store::release::list(connection, Some(&endpoint)).await?;
         let busy = |stage: Stage| {
-            stage.serves() || matches!(stage, Stage::Shadow | Stage::AwaitingApproval | Stage::Approved)
+            let waits = matches!(stage, Stage::Shadow | Stage::AwaitingApproval | Stage::Approved);
+            stage.serves() || waits || stage == Stage::Challenger
         };
         if let Some(release) = releases.iter().find(|r| busy(r.stage)) {
             return Ok(Some(format!("release {} is {}; end it first", release.id, release.stage)));

@@ -157,6 +157,15 @@ pub struct TrafficRow {
     pub newest: Micros,
 }
 
+/// What was deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Erased {
+    /// Predictions, mirrored ones included.
+    pub predictions: u64,
+    /// Outcomes of these predictions.
+    pub outcomes: u64,
+}
+
 /// Durable events and the joins over them.
 #[async_trait]
 pub trait Lake: Send + Sync + 'static {
@@ -211,6 +220,13 @@ pub trait Lake: Send + Sync + 'static {
 
     /// The ids that are durable now, sealed or not, for the reconciliation of a client's ledger.
     async fn prediction_ids(&self, endpoint: &str) -> Result<Vec<PredictionId>, LakeError>;
+
+    /// Deletes everything that names this unit: its predictions, mirrored ones included, and their outcomes. When this
+    /// returns, their bytes are gone from the disk.
+    async fn erase(&self, endpoint: &str, unit: &str) -> Result<Erased, LakeError>;
+
+    /// Deletes predictions with event time before `before`, and their outcomes.
+    async fn delete_before(&self, endpoint: &str, before: Micros) -> Result<Erased, LakeError>;
 
     /// The shape of a Parquet file.
     async fn dataset_shape(&self, file: &Path) -> Result<DatasetShape, LakeError>;

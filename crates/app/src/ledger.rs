@@ -123,7 +123,7 @@ pub async fn of_endpoint(app: &App, actor: &Actor, endpoint: &str) -> Result<Led
 }
 
 fn by_variant(rows: &[StatisticRow], currency: Currency) -> Vec<VariantValue> {
-    [Variant::Champion, Variant::Holdout]
+    [Variant::Champion, Variant::Challenger, Variant::Holdout]
         .into_iter()
         .map(|variant| {
             let mine = || rows.iter().filter(move |r| r.variant == variant).map(|r| &r.statistics);

@@ -5,8 +5,10 @@
 
 pub mod apply;
 pub mod artifact;
+pub mod challenge;
 pub mod clock;
 pub mod endpoint;
+pub mod erase;
 pub mod gate;
 pub mod initiative;
 pub mod lake;

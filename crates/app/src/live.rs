@@ -7,8 +7,10 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use greenlight_domain::assignment::Assigner;
 use greenlight_domain::endpoint::EndpointSpec;
 use greenlight_domain::frame::{Column, ColumnType, Field, Frame};
+use greenlight_domain::log::LogMask;
 use greenlight_domain::role::{Action, Actor};
 use greenlight_domain::route::{RoutedModel, Routes};
 use greenlight_domain::training::split_version;
@@ -44,6 +46,14 @@ pub struct LiveEndpoint {
     pub routes: Routes,
     /// The champion, loaded.
     pub champion: Option<LiveModel>,
+    /// Answers when the champion fails.
+    pub previous: Option<LiveModel>,
+    /// Challengers, loaded; one that cannot be loaded is missing, and the champion answers for it.
+    pub challengers: Vec<LiveModel>,
+    /// Who gets which of them.
+    pub assigner: Assigner,
+    /// What becomes of features in the log; everything is logged when absent.
+    pub mask: Option<LogMask>,
     /// The shadow, loaded.
     pub shadow: Option<LiveModel>,
     /// Its counters.
@@ -171,12 +181,20 @@ pub(crate) async fn publish(app: &App, name: &str) -> Result<Arc<LiveEndpoint>, 
     drop(connection);
     let features = dataset.decision_time_features();
     let value = ValueModel::compile(&initiative.value, &features)?;
+    let mut challengers = Vec::with_capacity(routes.challengers.len());
+    for challenger in &routes.challengers {
+        challengers.extend(load_spare(app, Some(&challenger.model), "a challenger").await);
+    }
     app.lake.open(name, Arc::clone(&features)).await?;
     let endpoint = Arc::new(LiveEndpoint {
         name: name.into(),
         holdout_decision: spec.holdout.decision.as_str().into(),
         champion: load_routed(app, routes.champion.as_ref()).await?,
-        shadow: load_shadow(app, routes.shadow.as_ref()).await,
+        shadow: load_spare(app, routes.shadow.as_ref(), "the shadow").await,
+        previous: load_spare(app, routes.previous.as_ref(), "the previous version").await,
+        challengers,
+        assigner: Assigner::new(name, &spec.assignment, &routes.split(), &features)?,
+        mask: spec.log.mask(&features, &value.reads(), app.id_key)?,
         meters: app.metrics.meters(name),
         settled_until: AtomicI64::new(cursor.settled_until.0),
         spec,
@@ -188,12 +206,12 @@ pub(crate) async fn publish(app: &App, name: &str) -> Result<Arc<LiveEndpoint>, 
     Ok(endpoint)
 }
 
-/// A shadow that cannot be loaded is left out: it must never keep a champion from being taken back.
-async fn load_shadow(app: &App, routed: Option<&RoutedModel>) -> Option<LiveModel> {
+/// A model beside the champion that cannot be loaded is left out: it must never keep a champion from being taken back.
+async fn load_spare(app: &App, routed: Option<&RoutedModel>, what: &str) -> Option<LiveModel> {
     match load_routed(app, routed).await {
-        Ok(shadow) => shadow,
+        Ok(loaded) => loaded,
         Err(error) => {
-            tracing::error!(%error, "the shadow cannot be loaded");
+            tracing::error!(%error, "{what} cannot be loaded");
             None
         }
     }

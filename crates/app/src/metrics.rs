@@ -61,6 +61,8 @@ pub struct Metrics {
 pub struct Meters {
     /// Rows that the champion decided.
     pub champion: Counter,
+    /// Rows that a challenger decided.
+    pub challenger: Counter,
     /// Rows that the holdout rule decided.
     pub holdout: Counter,
     /// Rows that a shadow scored.
@@ -143,6 +145,7 @@ impl Metrics {
         let own = EndpointLabels { endpoint: endpoint.to_owned() };
         Meters {
             champion: self.predictions.get_or_create_owned(&variant("champion")),
+            challenger: self.predictions.get_or_create_owned(&variant("challenger")),
             holdout: self.predictions.get_or_create_owned(&variant("holdout")),
             shadow: self.predictions.get_or_create_owned(&variant("shadow")),
             failures: self.failures.get_or_create_owned(&variant("champion")),

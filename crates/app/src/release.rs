@@ -189,10 +189,10 @@ pub(crate) async fn write_routes(
     transaction: &mut greenlight_store::Connection,
     actor: &Actor,
     endpoint: &str,
-    mut routes: Routes,
+    routes: Routes,
     reason: &str,
 ) -> Result<(), AppError> {
-    routes.version += 1;
+    let routes = routes.next()?;
     greenlight_store::route::insert(transaction, endpoint, &routes, reason, app.stamp(actor)).await?;
     Ok(())
 }

@@ -37,6 +37,7 @@ pub async fn start(app: &App, actor: &Actor, id: &str) -> Result<ReleaseView, Ap
     after.step = 0;
     after.step_since = Some(app.clock.now());
     let mut transaction = app.store.begin().await?;
+    let mut superseded = None;
     let others = greenlight_store::release::list(&mut transaction, Some(&before.endpoint)).await?;
     for other in others.iter().filter(|r| r.stage.serves()) {
         if other.stage == Stage::Rollout {
@@ -47,9 +48,12 @@ pub async fn start(app: &App, actor: &Actor, id: &str) -> Result<ReleaseView, Ap
         ended.stage = Stage::Superseded;
         ended.reason = Some(format!("superseded by {id}"));
         change_in(app, &mut transaction, actor, other, &ended, "release.superseded").await?;
+        superseded = Some(routed(other));
     }
     let policy = policy_of(&mut transaction, &before.policy).await?;
     let mut routes = greenlight_store::route::current(&mut transaction, &before.endpoint).await?;
+    routes.end_challenger(id);
+    routes.previous = superseded;
     routes.champion = Some(routed(&before));
     routes.champion_percent = policy.rollout.steps[0].percent;
     change_in(app, &mut transaction, actor, &before, &after, "rollout.start").await?;
@@ -63,6 +67,9 @@ pub async fn start(app: &App, actor: &Actor, id: &str) -> Result<ReleaseView, Ap
 pub async fn look(app: &App, actor: &Actor, id: &str) -> Result<Looked, AppError> {
     allow(actor, Action::Rollout)?;
     let before = find(app, id).await?;
+    if before.stage == Stage::Challenger {
+        return crate::challenge::look(app, actor, &before).await;
+    }
     if !before.stage.serves() {
         return Err(AppError::Conflict(format!("release {id} is {} and gets no traffic", before.stage)));
     }
@@ -163,7 +170,7 @@ pub async fn roll_back(app: &App, actor: &Actor, id: &str, reason: &str) -> Resu
     view(app, actor, id).await
 }
 
-async fn take_back(
+pub(crate) async fn take_back(
     app: &App,
     actor: &Actor,
     before: &Release,
@@ -174,7 +181,12 @@ async fn take_back(
     after.stage = before.stage.step_to(Stage::RolledBack, &before.id)?;
     after.reason = Some(reason.to_owned());
     let mut routes = routes_of(app, &before.endpoint).await?;
-    routes.champion = None;
-    routes.champion_percent = 0;
+    if !routes.end_challenger(&before.id) {
+        routes.champion = None;
+        routes.previous = None;
+        routes.champion_percent = 0;
+        // Without a champion there is nothing to challenge, and its share was theirs.
+        routes.challengers.clear();
+    }
     change(app, actor, before, &after, Some(routes), action).await
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use greenlight_domain::frame::Frame;
 use greenlight_domain::model::Signature;
 use greenlight_domain::training::Learner;
@@ -54,6 +55,22 @@ pub struct Explanation {
     pub contributions: Vec<f64>,
 }
 
+/// What a call to an upstream has to keep to.
+#[derive(Debug, Clone)]
+pub struct CallContext {
+    /// When the answer is of no use any more.
+    pub deadline: std::time::Instant,
+    /// The W3C `traceparent` to send along.
+    pub traceparent: Option<Arc<str>>,
+}
+
+/// A model server of others that scores for us.
+#[async_trait]
+pub trait Upstream: Send + Sync {
+    /// The probability of each row.
+    async fn score(&self, rows: &Frame, context: &CallContext) -> Result<Vec<f64>, RuntimeError>;
+}
+
 /// A loaded model. Scoring is pure: the same rows give the same probabilities.
 pub trait Model: Send + Sync + 'static {
     /// What goes in and comes out.
@@ -67,6 +84,11 @@ pub trait Model: Send + Sync + 'static {
 
     /// About how much memory it takes.
     fn memory_bytes(&self) -> usize;
+
+    /// The server behind it, when scoring means asking one; waiting for it must not hold a thread.
+    fn upstream(&self) -> Option<&dyn Upstream> {
+        None
+    }
 
     /// Why the row at position `row` got its probability, when the model can say so exactly.
     fn explain(&self, _rows: &Frame, _row: usize) -> Result<Explanation, RuntimeError> {

@@ -146,7 +146,10 @@ fn value_row(
     // An outcome that did not come within the window did not happen.
     let outcome = row.outcome.unwrap_or(0.0);
     let value_minor = value_of(&live.value, features, index, row, outcome)?;
-    let randomised = row.release.is_some() && row.champion_propensity > 0.0 && row.champion_propensity < 1.0;
+    // What a challenger earns against the champion is a comparison of its own.
+    let compared = row.variant != Variant::Challenger;
+    let randomised =
+        compared && row.release.is_some() && row.champion_propensity > 0.0 && row.champion_propensity < 1.0;
     let earned = if randomised {
         // Without a decision of the champion it failed, and both arms got the holdout rule: nothing differed.
         let agree = row

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::DomainError;
+use crate::assignment::AssignmentSpec;
+use crate::decision::DecisionSpec;
+use crate::log::LogSpec;
 
 /// The business without the model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +34,19 @@ pub struct EndpointSpec {
     pub event_time: Option<String>,
     /// The business without the model.
     pub holdout: HoldoutRule,
+    /// Who gets which variant, beside what rollouts decide.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub assignment: AssignmentSpec,
+    /// How a score becomes a decision.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub decision: DecisionSpec,
+    /// What is logged, and for how long.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub log: LogSpec,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Most bytes that a name may have; it becomes a folder and a path of an URL.

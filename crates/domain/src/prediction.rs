@@ -108,6 +108,8 @@ impl<'de> Deserialize<'de> for PredictionId {
 pub enum Variant {
     /// The released model, deciding.
     Champion,
+    /// Another released model that is compared with the champion, deciding.
+    Challenger,
     /// The business without the model, deciding.
     Holdout,
     /// A model that scores beside the live answer and decides nothing.
@@ -119,6 +121,7 @@ impl Variant {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Champion => "champion",
+            Self::Challenger => "challenger",
             Self::Holdout => "holdout",
             Self::Shadow => "shadow",
         }
@@ -131,6 +134,7 @@ impl FromStr for Variant {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "champion" => Ok(Self::Champion),
+            "challenger" => Ok(Self::Challenger),
             "holdout" => Ok(Self::Holdout),
             "shadow" => Ok(Self::Shadow),
             other => Err(DomainError::invalid("variant", format!("'{other}' is not a variant"))),
@@ -151,8 +155,12 @@ pub struct Prediction {
     pub variant: Variant,
     /// Probability with which this unit got this variant under the routes of the moment; 1 for a shadow.
     pub propensity: f64,
-    /// Probability with which it would have got the champion; 0 when no release is rolling out.
+    /// Probability with which it would have got the champion rather than the holdout, given that it was to get one
+    /// of the two; 0 when no release is rolling out. Without challengers and rules this is the champion's share.
     pub champion_propensity: f64,
+    /// The variants that came into question with their probabilities, such as `champion=0.8 calls.4=0.1 holdout=0.1`,
+    /// after the name of a targeting rule if one held. `None` for a shadow and in logs of earlier versions.
+    pub candidates: Option<Arc<str>>,
     /// The release that was live or in shadow, if any.
     pub release: Option<Arc<str>>,
     /// `name@version` of the model that scored, if any.
@@ -163,6 +171,8 @@ pub struct Prediction {
     pub probability: f64,
     /// What was decided (or would have been, for a shadow).
     pub decision: Arc<str>,
+    /// Probability with which its variant takes that decision for this row; 1 unless a bandit explores.
+    pub decision_propensity: f64,
     /// What the champion would decide for this unit, logged for holdout units too while one is rolling out, so that
     /// units on which both agree can be told apart. `None` without a champion or when it failed.
     pub champion_decision: Option<Arc<str>>,
@@ -170,8 +180,15 @@ pub struct Prediction {
     pub mirrors: Option<PredictionId>,
     /// Microseconds spent scoring.
     pub latency_us: i64,
-    /// Why scoring failed, when it did and the holdout rule answered instead.
+    /// Why scoring failed, when it did and something else answered instead.
     pub error: Option<Arc<str>>,
+    /// What answered instead: `name@version` of the model before, or `holdout` for the holdout's rule.
+    pub fallback: Option<Arc<str>>,
+    /// How many rows this one's features stand for: 1 when all are logged; 0 when only those are that the value
+    /// model reads; 1 / share where a share of them is logged whole.
+    pub feature_weight: f64,
+    /// The W3C trace that the request belonged to: 32 hexadecimal digits.
+    pub trace: Option<Arc<str>>,
 }
 
 /// Predictions of one request with their features.

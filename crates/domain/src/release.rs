@@ -21,6 +21,8 @@ pub enum Stage {
     AwaitingApproval,
     /// Enough people agreed.
     Approved,
+    /// It is compared with the champion on a part of its traffic.
+    Challenger,
     /// It gets traffic, step by step.
     Rollout,
     /// The last step stays; the holdout remains.
@@ -42,6 +44,7 @@ impl Stage {
             Self::Shadow => "shadow",
             Self::AwaitingApproval => "awaiting_approval",
             Self::Approved => "approved",
+            Self::Challenger => "challenger",
             Self::Rollout => "rollout",
             Self::Live => "live",
             Self::RolledBack => "rolled_back",
@@ -51,12 +54,13 @@ impl Stage {
     }
 
     /// All stages.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Stopped,
         Self::Gated,
         Self::Shadow,
         Self::AwaitingApproval,
         Self::Approved,
+        Self::Challenger,
         Self::Rollout,
         Self::Live,
         Self::RolledBack,
@@ -72,7 +76,7 @@ impl Stage {
             .ok_or_else(|| DomainError::invalid("stage", format!("'{text}' is not a stage")))
     }
 
-    /// Whether a release in this stage decides about live units.
+    /// Whether a release in this stage is the champion.
     pub fn serves(self) -> bool {
         matches!(self, Self::Rollout | Self::Live)
     }
@@ -85,9 +89,10 @@ impl Stage {
             Self::Shadow => self == Self::Gated,
             Self::AwaitingApproval => self == Self::Shadow,
             Self::Approved => self == Self::AwaitingApproval,
-            Self::Rollout => self == Self::Approved,
+            Self::Challenger => self == Self::Approved,
+            Self::Rollout => matches!(self, Self::Approved | Self::Challenger),
             Self::Live => self == Self::Rollout,
-            Self::RolledBack => self.serves(),
+            Self::RolledBack => self.serves() || self == Self::Challenger,
             Self::Rejected => {
                 matches!(self, Self::Gated | Self::Shadow | Self::AwaitingApproval | Self::Approved)
             }
@@ -111,6 +116,7 @@ impl Stage {
             Self::Shadow => "run the shadow gate first",
             Self::AwaitingApproval => "it needs approvals first",
             Self::Approved => "start the rollout first",
+            Self::Challenger => "it challenges the champion: roll it out or roll it back",
             Self::Rollout => "its rollout is under way",
             Self::Live => "it is live already",
             Self::RolledBack | Self::Rejected | Self::Superseded => "it has ended: submit a new release",

@@ -17,7 +17,7 @@ pub enum Role {
     Scientist,
     /// Approves or rejects releases of other people.
     Approver,
-    /// Calls endpoints, posts outcomes, settles, rolls out and rolls back.
+    /// Calls endpoints, posts outcomes, settles, rolls out, rolls back and erases.
     Operator,
     /// Everything, and tokens.
     Admin,
@@ -42,6 +42,8 @@ pub enum Action {
     Infer,
     /// Post outcomes and settle them.
     Record,
+    /// Delete what was logged about a unit.
+    Erase,
     /// Issue and revoke tokens.
     Tokens,
     /// Read the audit trail.
@@ -58,7 +60,9 @@ impl Role {
             Action::Read => true,
             Action::Apply | Action::Train | Action::Release => matches!(self, Self::Scientist | Self::Admin),
             Action::Approve => matches!(self, Self::Approver | Self::Admin),
-            Action::Rollout | Action::Infer | Action::Record => matches!(self, Self::Operator | Self::Admin),
+            Action::Rollout | Action::Infer | Action::Record | Action::Erase => {
+                matches!(self, Self::Operator | Self::Admin)
+            }
             Action::Tokens => self == Self::Admin,
             Action::Audit => matches!(self, Self::Approver | Self::Operator | Self::Admin),
         }

@@ -1,5 +1,6 @@
 //! The value model: the SQL expression that turns one (features, output, decision, outcomes) into money.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -137,6 +138,33 @@ impl ValueModel {
                 "yields NULL for decision '{}' and outcome {}; cover missing values with coalesce",
                 row.decision, row.outcome
             ))),
+        }
+    }
+
+    /// Positions of the features that a value may depend on.
+    pub fn reads(&self) -> BTreeSet<usize> {
+        (0..self.features.len()).filter(|at| self.expression.reads(FEATURES + at)).collect()
+    }
+
+    /// What each decision is expected to be worth for a row whose outcome is 1 with `probability`; negative infinity
+    /// for one that cannot be valued. `worth` is what [`Self::worth`] found for the row.
+    pub fn expected(
+        &self,
+        (frame, row): (&Frame, usize),
+        worth: &[[f64; 2]],
+        probability: f64,
+        into: &mut Vec<f64>,
+    ) {
+        for (decision, known) in self.decisions.iter().zip(worth) {
+            let both = if self.reads_probability {
+                [0.0, 1.0].map(|outcome| self.value(Valued { frame, row, probability, decision, outcome }))
+            } else {
+                known.map(Some)
+            };
+            into.push(match both {
+                [Some(not), Some(happened)] => probability * happened + (1.0 - probability) * not,
+                _ => f64::NEG_INFINITY,
+            });
         }
     }
 

@@ -1,5 +1,6 @@
 //! The verbs. Every step of the demo is one; each takes `--json`.
 
+mod erase;
 mod explain;
 mod lake;
 mod look;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use greenlight_app::{App, release, rollout, settle};
+use greenlight_domain::release::Stage;
 
 /// Settles and looks every `every`, until the server ends.
 pub(crate) async fn settle_and_look(app: Arc<App>, every: Duration) {
@@ -29,7 +30,11 @@ async fn once(app: &App, endpoint: &str) -> Result<(), greenlight_app::AppError>
         // The guardrails are looked at all the same.
         Err(error) => tracing::error!(endpoint, %error, "settling failed; it is tried again"),
     }
-    for open in release::list(app, &actor, Some(endpoint)).await?.iter().filter(|r| r.stage.serves()) {
+    for open in release::list(app, &actor, Some(endpoint))
+        .await?
+        .iter()
+        .filter(|r| r.stage.serves() || r.stage == Stage::Challenger)
+    {
         let looked = rollout::look(app, &actor, &open.id).await?;
         tracing::info!(release = %looked.release, verdict = ?looked.verdict, percent = looked.percent, "looked");
     }

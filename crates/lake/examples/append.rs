@@ -141,5 +141,10 @@ fn prediction(text: &Arc<str>) -> Prediction {
         mirrors: None,
         latency_us: 40,
         error: None,
+        candidates: None,
+        fallback: None,
+        decision_propensity: 1.0,
+        feature_weight: 1.0,
+        trace: None,
     }
 }

@@ -36,6 +36,11 @@ pub(crate) fn predictions(schema: &SchemaRef, rows: &PredictionBatch) -> Result<
         ids(all.iter().map(|p| p.mirrors)),
         ints(all.iter().map(|p| p.latency_us)),
         texts(all.iter().map(|p| p.error.as_deref())),
+        texts(all.iter().map(|p| p.candidates.as_deref())),
+        texts(all.iter().map(|p| p.fallback.as_deref())),
+        numbers(all.iter().map(|p| p.decision_propensity)),
+        numbers(all.iter().map(|p| p.feature_weight)),
+        texts(all.iter().map(|p| p.trace.as_deref())),
     ];
     let features = rows.features.fields();
     if !features.is_empty() {

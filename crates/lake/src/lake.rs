@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use async_trait::async_trait;
 use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
 use greenlight_app::lake::{
-    DatasetShape, JoinedBatch, Lake, LakeError, LateBatch, Settlement, ShadowRow, TrafficRow,
+    DatasetShape, Erased, JoinedBatch, Lake, LakeError, LateBatch, Settlement, ShadowRow, TrafficRow,
 };
 use greenlight_domain::endpoint::check_name;
 use greenlight_domain::frame::{Field, Frame};
@@ -20,7 +20,7 @@ use greenlight_domain::time::Micros;
 
 use crate::endpoint::Endpoint;
 use crate::query::Reader;
-use crate::{dataset, decode, error, session};
+use crate::{dataset, decode, erase, error, session};
 
 /// Bounds of the lake.
 #[derive(Debug, Clone)]
@@ -210,6 +210,14 @@ impl Lake for LocalLake {
             ids.extend(decode::ids(batch)?);
         }
         Ok(ids)
+    }
+
+    async fn erase(&self, endpoint: &str, unit: &str) -> Result<Erased, LakeError> {
+        erase::unit(self.endpoint(endpoint)?.as_ref(), &self.runtime, unit).await
+    }
+
+    async fn delete_before(&self, endpoint: &str, before: Micros) -> Result<Erased, LakeError> {
+        erase::before(self.endpoint(endpoint)?.as_ref(), before).await
     }
 
     async fn dataset_shape(&self, file: &Path) -> Result<DatasetShape, LakeError> {

@@ -11,6 +11,7 @@ mod dataset;
 mod decode;
 mod encode;
 mod endpoint;
+mod erase;
 mod error;
 mod lake;
 mod log_repair;

@@ -67,6 +67,11 @@ impl Reader {
         Ok(Self { session, features, feature_column })
     }
 
+    /// Runs a query over the tables of the endpoint.
+    pub(crate) async fn collect(&self, sql: &str, values: Parameters) -> Result<Vec<RecordBatch>, LakeError> {
+        self.session.collect(sql, values).await
+    }
+
     /// See `Lake::matured`.
     pub(crate) async fn matured(
         &self,
@@ -77,7 +82,7 @@ impl Reader {
         let sql = format!(
             "SELECT {JOINED_COLUMNS}{} FROM predictions p \
              LEFT JOIN ({NEWEST_OUTCOMES}) o ON o.prediction_id = p.id \
-             WHERE p.variant IN ('champion', 'holdout') AND p.at_us >= $from AND p.at_us < $until \
+             WHERE p.variant <> 'shadow' AND p.at_us >= $from AND p.at_us < $until \
              ORDER BY p.at_us, p.id",
             self.feature_column
         );
@@ -224,7 +229,7 @@ impl Reader {
                approx_percentile_cont(0.5) WITHIN GROUP (ORDER BY CAST(latency_us AS DOUBLE)) AS p50_latency_us, \
                approx_percentile_cont(0.99) WITHIN GROUP (ORDER BY CAST(latency_us AS DOUBLE)) AS p99_latency_us, \
                max(at_us) AS newest \
-             FROM predictions WHERE variant IN ('champion', 'holdout') {filter} \
+             FROM predictions WHERE variant <> 'shadow' {filter} \
              GROUP BY variant ORDER BY variant"
         );
         let mut rows = Vec::new();
@@ -249,7 +254,7 @@ fn text(value: &str) -> ScalarValue {
 }
 
 /// A text that no id of that millisecond or later sorts before.
-fn first_id(unix_ms: u64) -> String {
+pub(crate) fn first_id(unix_ms: u64) -> String {
     if unix_ms >= 1 << 48 {
         return "g".to_owned();
     }

@@ -18,7 +18,8 @@ pub(crate) const FEATURES: &str = "features";
 pub(crate) const SEGMENT: &str = "segment";
 /// Column with the place of an outcome within its segment.
 pub(crate) const POSITION: &str = "position";
-/// Leading columns of each table that get statistics: all but a prediction's error text and features.
+/// Leading columns of each table that get statistics: all that queries are pruned by, and none of the texts and
+/// features after a prediction's latency.
 pub(crate) const INDEXED_COLUMNS: &str = "16";
 
 fn text(name: &str) -> ArrowField {
@@ -52,6 +53,11 @@ pub(crate) fn predictions(features: &[Field]) -> SchemaRef {
         text("mirrors"),
         int("latency_us"),
         text("error"),
+        text("candidates"),
+        text("fallback"),
+        double("decision_propensity"),
+        double("feature_weight"),
+        text("trace"),
     ];
     if !features.is_empty() {
         fields.push(ArrowField::new(FEATURES, DataType::Struct(feature_columns(features)), true));
@@ -185,11 +191,12 @@ mod tests {
     }
 
     #[test]
-    fn statistics_reach_every_column_but_the_features() {
+    fn statistics_reach_what_queries_are_pruned_by() {
         let schema = predictions_table(&[Field::number("age")]);
         let features = schema.index_of(FEATURES).unwrap();
         assert_eq!(features, schema.fields().len() - 1);
-        assert!(features <= INDEXED_COLUMNS.parse::<usize>().unwrap() + 1);
+        let indexed = INDEXED_COLUMNS.parse::<usize>().unwrap();
+        assert_eq!(schema.field(indexed - 1).name(), "latency_us");
     }
 
     #[test]

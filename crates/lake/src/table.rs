@@ -3,7 +3,8 @@
 //! Delta Lake writes through `object_store`, which never syncs. So a commit here has an order: data files are written
 //! and synced, then the log entry is committed, then the log is synced, and only then may a caller delete what the
 //! commit replaces. The loaded state is kept and moved forward by our own commits; the log is read whole only at
-//! the start and after an error. Refuses to compact or to delete: tables only grow here.
+//! the start and after an error. A deletion is a commit of the
+//! same order. Refuses to compact.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,9 +13,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
+use chrono::TimeDelta;
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::datasource::empty::EmptyTable;
 use deltalake::datafusion::execution::SessionState;
+use deltalake::datafusion::prelude::Expr;
 use deltalake::kernel::engine::arrow_conversion::{TryIntoArrow, TryIntoKernel};
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake::kernel::{Action, Add, MetadataExt, StructType, Transaction};
@@ -38,6 +41,15 @@ struct Loaded {
     table: DeltaTable,
     /// The newest application transaction, -1 when there is none.
     transaction: i64,
+}
+
+/// What becomes of files that a deletion has replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leftover {
+    /// They leave the disk at once; a query that is reading them fails and is asked again.
+    RemoveNow,
+    /// They leave once they have been of no use for an hour.
+    KeepForReaders,
 }
 
 /// What a commit records, so that it is done once: a Delta application transaction.
@@ -100,6 +112,50 @@ impl Table {
                 if self.recorded(&mark.application).await? < mark.version { Err(failure) } else { Ok(()) }
             }
         }
+    }
+
+    /// Deletes the rows for which `predicate` holds; the caller is the only one to commit. Returns how many.
+    pub(crate) async fn delete(&self, predicate: Expr, leftover: Leftover) -> Result<u64, LakeError> {
+        self.refresh().await?;
+        let Some(Loaded { table, transaction }) = self.loaded() else { return Ok(0) };
+        self.stale.store(true, Ordering::SeqCst);
+        let version = table.version();
+        let (mut table, metrics) = table
+            .delete()
+            .with_predicate(predicate)
+            .with_writer_properties(properties_of_files().map_err(error::delta)?)
+            .await
+            .map_err(error::delta)?;
+        if table.version() != version {
+            self.sync_data().await?;
+        }
+        let (keep, enforce) = match leftover {
+            Leftover::RemoveNow => (TimeDelta::zero(), false),
+            Leftover::KeepForReaders => (TimeDelta::hours(1), false),
+        };
+        let vacuum =
+            table.clone().vacuum().with_retention_period(keep).with_enforce_retention_duration(enforce);
+        (table, _) = vacuum.await.map_err(error::delta)?;
+        if let Some(version) = table.version() {
+            self.sync_log(version).await?;
+        }
+        self.store(Some(Loaded { table, transaction }));
+        self.stale.store(false, Ordering::SeqCst);
+        Ok(metrics.num_deleted_rows.unwrap_or_default() as u64)
+    }
+
+    /// Syncs the data files: a deletion does not say which it has written.
+    async fn sync_data(&self) -> Result<(), LakeError> {
+        let entries = std::fs::read_dir(&self.folder).map_err(|e| error::io(&self.folder, &e))?;
+        let mut files = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|e| error::io(&self.folder, &e))?.path();
+            if path.extension().is_some_and(|extension| extension == "parquet") {
+                files.push(path);
+            }
+        }
+        files.push(self.folder.clone());
+        sync_all(files).await
     }
 
     /// Reads the log again if it may hold more than we know, and makes what it holds durable. A process that was
@@ -245,11 +301,7 @@ async fn write_parquet(
     table: &DeltaTable,
     batches: Vec<RecordBatch>,
 ) -> Result<(Vec<Add>, Option<Action>), DeltaTableError> {
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        .set_max_row_group_row_count(Some(ROW_GROUP))
-        .build();
-    let mut writer = RecordBatchWriter::for_table(table)?.with_writer_properties(properties);
+    let mut writer = RecordBatchWriter::for_table(table)?.with_writer_properties(properties_of_files()?);
     let before = writer.arrow_schema();
     for batch in batches {
         writer.write_with_mode(batch, WriteMode::MergeSchema).await?;
@@ -262,6 +314,13 @@ async fn write_parquet(
     let columns: StructType = after.as_ref().try_into_kernel()?;
     let metadata = table.snapshot()?.metadata().clone().with_schema(&columns)?;
     Ok((adds, Some(Action::Metadata(metadata))))
+}
+
+fn properties_of_files() -> Result<WriterProperties, DeltaTableError> {
+    Ok(WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_max_row_group_row_count(Some(ROW_GROUP))
+        .build())
 }
 
 fn table_schema(table: &DeltaTable) -> Result<Schema, DeltaTableError> {

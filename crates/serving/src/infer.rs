@@ -4,22 +4,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use greenlight_app::App;
-use greenlight_app::lake::Lake;
-use greenlight_app::live::{LiveEndpoint, LiveModel};
+use greenlight_app::live::LiveEndpoint;
 use greenlight_app::metrics::Meters;
-use greenlight_domain::assignment::is_champion;
-use greenlight_domain::frame::Frame;
+use greenlight_domain::assignment::{Arm, Assigned, place};
+use greenlight_domain::decision::DecisionSpec;
 use greenlight_domain::prediction::{Prediction, PredictionBatch, PredictionId, Variant};
 use greenlight_domain::time::Micros;
 
-use tokio::runtime::RuntimeFlavor;
-
 use crate::request::{Checked, check};
+use crate::score::{HOLDOUT, Scores, score_all};
 use crate::shadow::{Mirror, ShadowQueue};
-use crate::{Request, ServingError};
-
-/// Rows that are scored on the thread of their request; more of them would keep the next one waiting.
-const INLINE_ROWS: usize = 256;
+use crate::{Request, ServingError, log};
 
 /// Answers requests for every endpoint of an [`App`].
 pub struct Serving {
@@ -32,15 +27,8 @@ pub struct Serving {
 pub struct Answer {
     /// `name@version` of the champion, if there is one.
     pub model: Option<Arc<str>>,
-    /// What was said about each row, in order, as it is logged.
+    /// What was said about each row, in order.
     pub batch: Arc<PredictionBatch>,
-}
-
-/// What the champion said about every row of a request.
-struct Scored {
-    probabilities: Vec<f64>,
-    error: Option<Arc<str>>,
-    latency_us: i64,
 }
 
 impl Serving {
@@ -55,7 +43,7 @@ impl Serving {
         &self.app
     }
 
-    /// Answers `request`. When this returns an answer, every prediction in it is on disk.
+    /// Answers `request`. When this returns an answer, every prediction in it is as durable as the endpoint promises.
     pub async fn infer(
         &self,
         endpoint: &Arc<LiveEndpoint>,
@@ -63,21 +51,26 @@ impl Serving {
     ) -> Result<Answer, ServingError> {
         let started = Instant::now();
         let meters = &endpoint.meters;
-        let rows = request.rows;
         let checked = check(endpoint, request).inspect_err(|_| {
             meters.invalid.inc();
         })?;
-        let scored =
-            endpoint.champion.as_ref().map(|champion| aside(rows, || score(champion, &checked.features)));
-        let batch = Arc::new(self.assign(endpoint, checked, scored.as_ref()));
+        let (features, units) = (&checked.features, &checked.units);
+        let assigned: Vec<Assigned<'_>> = units
+            .iter()
+            .enumerate()
+            .map(|(row, unit)| endpoint.assigner.assign(unit, features, row))
+            .collect();
+        let scores = score_all(endpoint, features, &assigned, checked.trace.as_ref()).await;
+        let latency_us = scores.champion_latency_us();
+        let predictions = self.predictions(endpoint, &checked, &assigned, &scores);
+        let batch = Arc::new(PredictionBatch { features: checked.features, predictions });
         let appended = Instant::now();
-        let lake: &dyn Lake = self.app.lake.as_ref();
-        lake.append_predictions(&endpoint.name, &batch).await.inspect_err(|_| {
+        log::append(&self.app, endpoint, &batch).await.inspect_err(|_| {
             meters.unavailable.inc();
         })?;
         meters.append.observe(appended.elapsed().as_secs_f64());
-        if let Some(scored) = &scored {
-            meters.champion_model.observe(scored.latency_us as f64 / 1e6);
+        if let Some(latency_us) = latency_us {
+            meters.champion_model.observe(latency_us as f64 / 1e6);
         }
         count(meters, &batch);
         let model = endpoint.champion.as_ref().map(|m| Arc::clone(&m.reference));
@@ -92,96 +85,136 @@ impl Serving {
         Ok(Answer { model, batch })
     }
 
-    fn assign(&self, endpoint: &LiveEndpoint, checked: Checked, scored: Option<&Scored>) -> PredictionBatch {
+    fn predictions(
+        &self,
+        endpoint: &LiveEndpoint,
+        checked: &Checked,
+        assigned: &[Assigned<'_>],
+        scores: &Scores<'_>,
+    ) -> Vec<Prediction> {
         let now = self.app.clock.now();
-        let weight = endpoint.routes.champion_weight();
-        let Checked { features, units, times, worth } = checked;
-        let decisions = endpoint.value.decisions.len();
-        let mut predictions = Vec::with_capacity(units.len());
-        for (row, unit) in units.into_iter().enumerate() {
-            let at = times.as_ref().map_or(now, |times| times[row]);
-            let id = PredictionId::issue(&self.app.id_key, &endpoint.name, at, rand::random());
-            let worth = &worth[row * decisions..][..decisions];
-            predictions.push(assign_row(endpoint, (&features, worth), (row, unit, at, id), weight, scored));
-        }
-        PredictionBatch { features, predictions }
+        let ids: Vec<(PredictionId, Micros)> = (0..assigned.len())
+            .map(|row| {
+                let at = checked.times.as_ref().map_or(now, |times| times[row]);
+                (PredictionId::issue(&self.app.id_key, &endpoint.name, at, rand::random()), at)
+            })
+            .collect();
+        let decisions = decide(endpoint, checked, scores, &ids);
+        let rows = ids.into_iter().zip(assigned).zip(decisions).enumerate();
+        rows.map(|(row, ((id, assigned), decision))| {
+            prediction(endpoint, checked, (row, id), assigned, scores, decision)
+        })
+        .collect()
     }
 }
 
-/// Runs the scoring of many rows where it does not keep other requests waiting.
-fn aside<T>(rows: usize, work: impl FnOnce() -> T) -> T {
-    let many = rows > INLINE_ROWS;
-    if many && tokio::runtime::Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
-        return tokio::task::block_in_place(work);
+/// What the model behind each row decides, with its probability; `None` where no model could say.
+type Decision = Option<(Arc<str>, f64)>;
+
+fn decide(
+    endpoint: &LiveEndpoint,
+    checked: &Checked,
+    scores: &Scores<'_>,
+    ids: &[(PredictionId, Micros)],
+) -> Vec<Decision> {
+    let (value, features) = (&endpoint.value, &checked.features);
+    let count = value.decisions.len();
+    let worth = |row: usize| &checked.worth[row * count..][..count];
+    let probability =
+        |row: usize| scores.of(row).and_then(|(scored, place)| scored.probabilities.get(place).copied());
+    if endpoint.spec.decision == DecisionSpec::Best {
+        let best = |row| Some((Arc::clone(value.choose(features, row, worth(row), probability(row)?)), 1.0));
+        return (0..ids.len()).map(best).collect();
     }
-    work()
+    let mut expected = Vec::with_capacity(ids.len() * count);
+    for row in 0..ids.len() {
+        // A row that no model could score is never acted upon, so it takes nothing from a budget.
+        let known = probability(row);
+        match known {
+            Some(known) => value.expected((features, row), worth(row), known, &mut expected),
+            None => expected.extend(std::iter::repeat_n(0.0, count)),
+        }
+    }
+    let draw = |row: usize| place("decision", &ids[row].0.to_string());
+    let chosen = endpoint.spec.decision.choose(&expected, count, draw);
+    let named = |(row, chosen): (usize, greenlight_domain::decision::Chosen)| {
+        probability(row).map(|_| (Arc::clone(&value.decisions[chosen.decision]), chosen.propensity))
+    };
+    chosen.into_iter().enumerate().map(named).collect()
 }
 
 fn count(meters: &Meters, batch: &PredictionBatch) {
-    let champions = batch.predictions.iter().filter(|p| p.variant == Variant::Champion).count() as u64;
+    let of = |variant| batch.predictions.iter().filter(|p| p.variant == variant).count() as u64;
     let failures = batch.predictions.iter().filter(|p| p.error.is_some()).count() as u64;
-    let holdouts = batch.predictions.len() as u64 - champions;
-    for (counter, rows) in
-        [(&meters.champion, champions), (&meters.holdout, holdouts), (&meters.failures, failures)]
-    {
+    for (counter, rows) in [
+        (&meters.champion, of(Variant::Champion)),
+        (&meters.challenger, of(Variant::Challenger)),
+        (&meters.holdout, of(Variant::Holdout)),
+        (&meters.failures, failures),
+    ] {
         if rows > 0 {
             counter.inc_by(rows);
         }
     }
 }
 
-fn assign_row(
+fn prediction(
     endpoint: &LiveEndpoint,
-    (features, worth): (&Frame, &[[f64; 2]]),
-    (row, unit, at, id): (usize, Arc<str>, Micros, PredictionId),
-    weight: f64,
-    scored: Option<&Scored>,
+    checked: &Checked,
+    (row, (id, at)): (usize, (PredictionId, Micros)),
+    assigned: &Assigned<'_>,
+    scores: &Scores<'_>,
+    decided: Decision,
 ) -> Prediction {
-    let champion = endpoint.champion.as_ref().filter(|_| is_champion(&endpoint.name, &unit, weight));
-    let variant = if champion.is_some() { Variant::Champion } else { Variant::Holdout };
-    // What the champion would do is logged for the holdout too: units on which both agree tell nothing apart.
-    let champion_decision = scored
-        .filter(|s| s.error.is_none())
-        .map(|s| Arc::clone(endpoint.value.choose(features, row, worth, s.probabilities[row])));
-    let failed = champion.is_some() && champion_decision.is_none();
-    let decision = match &champion_decision {
-        Some(decision) if champion.is_some() => Arc::clone(decision),
-        _ => Arc::clone(&endpoint.holdout_decision),
+    let (variant, routed) = match assigned.arm {
+        Arm::Champion => (Variant::Champion, endpoint.champion.as_ref()),
+        Arm::Challenger(release) => {
+            (Variant::Challenger, endpoint.challengers.iter().find(|c| *c.release == **release))
+        }
+        Arm::Holdout => (Variant::Holdout, None),
     };
+    let scored = scores.of(row);
+    let (probability, error, latency_us, answered) = match (routed, &scored) {
+        (Some(_), Some((scored, place))) => (
+            scored.probabilities.get(*place).copied().unwrap_or(f64::NAN),
+            scored.error.clone(),
+            scored.latency_us,
+            scored.model,
+        ),
+        (Some(_), None) => (f64::NAN, Some("its model is not loaded".into()), 0, None),
+        (None, _) => (f64::NAN, None, 0, None),
+    };
+    let fallback =
+        error.as_ref().map(|_| answered.map_or_else(|| HOLDOUT.into(), |m| Arc::clone(&m.reference)));
+    // What the champion would do is logged for the holdout too: units on which both agree tell nothing apart.
+    let champion_decision =
+        decided.as_ref().filter(|_| variant != Variant::Challenger).map(|d| Arc::clone(&d.0));
+    let (decision, decision_propensity) =
+        decided.filter(|_| routed.is_some()).unwrap_or_else(|| (Arc::clone(&endpoint.holdout_decision), 1.0));
+    let (champion, holdout) = (assigned.champion_propensity, assigned.holdout_propensity);
+    let named = routed.or(endpoint.champion.as_ref());
     Prediction {
         id,
         at,
-        unit,
+        unit: Arc::clone(&checked.units[row]),
         variant,
-        propensity: if variant == Variant::Champion { weight } else { 1.0 - weight },
-        champion_propensity: weight,
-        release: endpoint.champion.as_ref().map(|m| Arc::clone(&m.release)),
-        model: champion.map(|m| Arc::clone(&m.reference)),
+        propensity: assigned.propensity,
+        champion_propensity: if champion > 0.0 { champion / (champion + holdout) } else { 0.0 },
+        candidates: Some(Arc::clone(assigned.candidates)),
+        release: named.map(|m| Arc::clone(&m.release)),
+        model: answered
+            .map(|m| Arc::clone(&m.reference))
+            .or_else(|| routed.map(|m| Arc::clone(&m.reference))),
         route_version: endpoint.routes.version,
-        probability: match (champion, scored) {
-            (Some(_), Some(scored)) if !failed => scored.probabilities[row],
-            _ => f64::NAN,
-        },
+        probability,
         decision,
+        decision_propensity,
         champion_decision,
         mirrors: None,
-        latency_us: champion.and(scored).map_or(0, |s| s.latency_us),
-        error: if failed { scored.and_then(|s| s.error.clone()) } else { None },
-    }
-}
-
-/// Asks the model; a failure is recorded and the holdout rule answers, so that a broken model never costs an answer.
-fn score(model: &LiveModel, features: &Frame) -> Scored {
-    let started = Instant::now();
-    let result = model.model.score(features);
-    let latency_us = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
-    match result {
-        Ok(probabilities) if probabilities.len() == features.rows() => {
-            Scored { probabilities, error: None, latency_us }
-        }
-        Ok(_) => {
-            Scored { probabilities: Vec::new(), error: Some("wrong number of scores".into()), latency_us }
-        }
-        Err(error) => Scored { probabilities: Vec::new(), error: Some(error.to_string().into()), latency_us },
+        latency_us,
+        error,
+        fallback,
+        feature_weight: endpoint.mask.as_ref().map_or(1.0, |mask| mask.weight(id)),
+        trace: checked.trace.as_ref().map(|trace| Arc::clone(&trace.id)),
     }
 }

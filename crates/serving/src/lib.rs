@@ -5,9 +5,11 @@
 
 mod error;
 mod infer;
+mod log;
 mod request;
+mod score;
 mod shadow;
 
 pub use error::ServingError;
 pub use infer::{Answer, Serving};
-pub use request::{MAX_ROWS, Request};
+pub use request::{MAX_ROWS, Request, Trace};

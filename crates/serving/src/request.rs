@@ -21,6 +21,17 @@ pub struct Request<'a> {
     pub columns: Vec<(Cow<'a, str>, Column)>,
     /// Number of rows; every column has as many.
     pub rows: usize,
+    /// Where it belongs in a distributed trace.
+    pub trace: Option<Trace>,
+}
+
+/// A W3C trace that a request belongs to.
+#[derive(Debug, Clone)]
+pub struct Trace {
+    /// 32 hexadecimal digits.
+    pub id: Arc<str>,
+    /// The `traceparent` that an upstream gets.
+    pub parent: Arc<str>,
 }
 
 /// A request that fits its endpoint.
@@ -30,6 +41,7 @@ pub(crate) struct Checked {
     pub times: Option<Vec<Micros>>,
     /// What each decision is worth for each row (see `ValueModel::worth`), row after row.
     pub worth: Vec<[f64; 2]>,
+    pub trace: Option<Trace>,
 }
 
 /// Checks names, types and sizes; takes the columns apart into features, units and event times.
@@ -84,7 +96,7 @@ pub(crate) fn check(endpoint: &LiveEndpoint, request: Request<'_>) -> Result<Che
             .map_err(|e| ServingError::Invalid(format!("row {row}: {e}")))?;
         check_time(endpoint, times.as_ref().map(|t| t[row]), row)?;
     }
-    Ok(Checked { features, units, times, worth })
+    Ok(Checked { features, units, times, worth, trace: request.trace })
 }
 
 fn sent_twice(name: &str, twice: bool) -> Result<(), ServingError> {

@@ -135,6 +135,9 @@ fn score(mirror: &Mirror, key: &IdKey) -> Option<PredictionBatch> {
                 id: PredictionId::issue(key, &endpoint.name, live.at, rand::random()),
                 variant: Variant::Shadow,
                 propensity: 1.0,
+                candidates: None,
+                decision_propensity: 1.0,
+                fallback: None,
                 release: Some(Arc::clone(&shadow.release)),
                 model: Some(Arc::clone(&shadow.reference)),
                 probability: probability.unwrap_or(f64::NAN),
@@ -147,5 +150,12 @@ fn score(mirror: &Mirror, key: &IdKey) -> Option<PredictionBatch> {
             }
         })
         .collect();
-    Some(PredictionBatch { features: mirror.live.features.clone(), predictions })
+    let features = match &endpoint.mask {
+        Some(mask) => {
+            let weights: Vec<f64> = mirror.live.predictions.iter().map(|p| p.feature_weight).collect();
+            mask.apply(&mirror.live.features, &weights).ok()?
+        }
+        None => mirror.live.features.clone(),
+    };
+    Some(PredictionBatch { features, predictions })
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use greenlight_app::lake::{
-    DatasetShape, JoinedBatch, JoinedRow, Lake, LakeError, LateBatch, LateRow, Settlement, ShadowRow,
+    DatasetShape, Erased, JoinedBatch, JoinedRow, Lake, LakeError, LateBatch, LateRow, Settlement, ShadowRow,
     TrafficRow,
 };
 use greenlight_domain::frame::{Field, Frame};
@@ -49,6 +49,11 @@ impl MemoryLake {
         self.with(endpoint, |t| t.predictions.clone())
     }
 
+    /// The features that were logged with them.
+    pub fn features(&self, endpoint: &str) -> Frame {
+        self.with(endpoint, |t| t.features.clone()).expect("open first")
+    }
+
     fn with<T>(&self, endpoint: &str, work: impl FnOnce(&mut Tables) -> T) -> T {
         work(self.tables.lock().unwrap().entry(endpoint.to_owned()).or_default())
     }
@@ -58,6 +63,24 @@ impl MemoryLake {
             return Err(LakeError::Unavailable("no space left on device".to_owned()));
         }
         Ok(())
+    }
+}
+
+impl Tables {
+    /// Deletes predictions and their outcomes.
+    fn delete(&mut self, gone: impl Fn(&Prediction) -> bool) -> Erased {
+        let kept: Vec<usize> = (0..self.predictions.len()).filter(|i| !gone(&self.predictions[*i])).collect();
+        let ids: Vec<PredictionId> = self.predictions.iter().filter(|p| gone(p)).map(|p| p.id).collect();
+        let before = (self.predictions.len(), self.outcomes.len());
+        self.features = self.features.as_ref().map(|features| features.take(&kept));
+        self.predictions = kept.iter().map(|i| self.predictions[*i].clone()).collect();
+        self.outcomes.retain(|(_, outcome)| !ids.contains(&outcome.prediction_id));
+        self.sealed_predictions = self.predictions.len();
+        self.sealed_outcomes = self.outcomes.len();
+        Erased {
+            predictions: (before.0 - self.predictions.len()) as u64,
+            outcomes: (before.1 - self.outcomes.len()) as u64,
+        }
     }
 }
 
@@ -211,7 +234,7 @@ impl Lake for MemoryLake {
 
     async fn traffic(&self, endpoint: &str, release: Option<&str>) -> Result<Vec<TrafficRow>, LakeError> {
         Ok(self.with(endpoint, |t| {
-            [Variant::Champion, Variant::Holdout]
+            [Variant::Challenger, Variant::Champion, Variant::Holdout]
                 .into_iter()
                 .filter_map(|variant| {
                     let rows: Vec<&Prediction> = t.predictions[..t.sealed_predictions]
@@ -239,6 +262,14 @@ impl Lake for MemoryLake {
 
     async fn prediction_ids(&self, endpoint: &str) -> Result<Vec<PredictionId>, LakeError> {
         Ok(self.with(endpoint, |t| t.predictions.iter().map(|p| p.id).collect()))
+    }
+
+    async fn erase(&self, endpoint: &str, unit: &str) -> Result<Erased, LakeError> {
+        Ok(self.with(endpoint, |t| t.delete(|p| p.unit.as_ref() == unit)))
+    }
+
+    async fn delete_before(&self, endpoint: &str, before: Micros) -> Result<Erased, LakeError> {
+        Ok(self.with(endpoint, |t| t.delete(|p| p.at < before)))
     }
 
     async fn dataset_shape(&self, _file: &Path) -> Result<DatasetShape, LakeError> {

@@ -163,7 +163,7 @@ impl Table {
             let column = if is_number { numbers(&name, cells, from_text)? } else { texts(&name, cells)? };
             Ok((Cow::Owned(name), column))
         });
-        Ok(Request { columns: columns.collect::<Result<_, OipError>>()?, rows: self.rows })
+        Ok(Request { columns: columns.collect::<Result<_, OipError>>()?, rows: self.rows, trace: None })
     }
 }
 

@@ -252,7 +252,11 @@ impl<'a> Columns<'a> {
 
     /// The request that they make.
     pub(crate) fn into_request(self) -> greenlight_serving::Request<'a> {
-        greenlight_serving::Request { columns: self.columns, rows: self.rows.unwrap_or_default() }
+        greenlight_serving::Request {
+            columns: self.columns,
+            rows: self.rows.unwrap_or_default(),
+            trace: None,
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 use axum::Json;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use greenlight_app::endpoint::{EndpointLine, EndpointView};
+use greenlight_app::lake::Erased;
 use greenlight_app::ledger::LedgerView;
 use greenlight_app::outcome::{PostedOutcome, Recorded};
 use greenlight_app::settle::Settled;
-use greenlight_app::{endpoint, ledger, outcome, settle};
+use greenlight_app::{endpoint, erase, ledger, outcome, settle};
 use serde::Deserialize;
 
 use super::Answer;
@@ -23,6 +24,7 @@ pub(crate) fn router() -> Router<ApiState> {
         .route("/endpoints/{name}/outcomes", post(record))
         .route("/endpoints/{name}/settle", post(settle_now))
         .route("/endpoints/{name}/ledger", get(show_ledger))
+        .route("/endpoints/{name}/units/{unit}", delete(erase_unit))
 }
 
 async fn list(State(state): State<ApiState>, caller: Caller) -> Answer<Vec<EndpointLine>> {
@@ -58,6 +60,14 @@ async fn settle_now(
     Path(name): Path<String>,
 ) -> Answer<Settled> {
     Ok(Json(settle::settle(&state.app, &caller.0, &name).await?))
+}
+
+async fn erase_unit(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path((name, unit)): Path<(String, String)>,
+) -> Answer<Erased> {
+    Ok(Json(erase::erase(&state.app, &caller.0, &name, &unit).await?))
 }
 
 async fn show_ledger(

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::routing::{get, post};
+use greenlight_app::challenge::{self, Challenge};
 use greenlight_app::release::{self, Decide, ReleaseView, SubmitRelease};
 use greenlight_app::rollout::{self, Looked};
 use greenlight_domain::release::Release;
@@ -23,6 +24,7 @@ pub(crate) fn router() -> Router<ApiState> {
         .route("/releases/{id}/decisions", post(decide))
         .route("/releases/{id}/rollout", post(start))
         .route("/releases/{id}/rollout/look", post(look))
+        .route("/releases/{id}/challenge", post(start_challenge))
         .route("/releases/{id}/rollback", post(roll_back))
 }
 
@@ -78,6 +80,15 @@ async fn decide(
 
 async fn start(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> Answer<ReleaseView> {
     Ok(Json(rollout::start(&state.app, &caller.0, &id).await?))
+}
+
+async fn start_challenge(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(body): Body<Challenge>,
+) -> Answer<ReleaseView> {
+    Ok(Json(challenge::challenge(&state.app, &caller.0, &id, body).await?))
 }
 
 async fn look(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> Answer<Looked> {

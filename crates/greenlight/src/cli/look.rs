@@ -121,6 +121,8 @@ pub(crate) enum Endpoint {
         #[command(flatten)]
         server: Server,
     },
+    /// Delete everything that was logged about a unit, for good.
+    Erase(super::erase::Erase),
 }
 
 impl Endpoint {
@@ -148,6 +150,7 @@ impl Endpoint {
                 let view = server.client()?.get(&format!("/v1/endpoints/{name}")).await?;
                 show(json, &view, pretty);
             }
+            Self::Erase(erase) => erase.run(json).await?,
             Self::Settle { name, server } => {
                 let done = server.client()?.post(&format!("/v1/endpoints/{name}/settle"), &json!({})).await?;
                 show(json, &done, |s| {

@@ -64,6 +64,14 @@ pub(crate) enum Release {
     },
     /// Give it its first share of traffic.
     Rollout(One),
+    /// Compare it with the live champion on a part of its traffic, or change that part.
+    Challenge {
+        #[command(flatten)]
+        one: One,
+        /// Percent of all units, out of the champion's share.
+        #[arg(long)]
+        percent: u8,
+    },
     /// Look at its rollout now: advance, hold or roll back.
     Look(One),
     /// Take it back.
@@ -106,6 +114,9 @@ impl Release {
                 one.post("decisions", &json!({ "approved": false, "comment": comment }), json, describe).await
             }
             Self::Rollout(one) => one.post("rollout", &nothing, json, describe).await,
+            Self::Challenge { one, percent } => {
+                one.post("challenge", &json!({ "percent": percent }), json, describe).await
+            }
             Self::Look(one) => {
                 one.post("rollout/look", &nothing, json, |v| {
                     format!(

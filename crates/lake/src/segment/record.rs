@@ -5,7 +5,7 @@
 //!
 //! | part | bytes |
 //! | --- | --- |
-//! | prediction | id 16, at 8, route version 8, latency 8, propensity 8, champion's propensity 8, probability 8, variant 1, flags 1, [mirrored id 16], unit, decision, [release], [model], [champion's decision], [error], then its features in the order of the segment's schema |
+//! | prediction | id 16, at 8, route version 8, latency 8, propensity 8, champion's propensity 8, probability 8, variant 1, flags 1, [more flags 1], [mirrored id 16], unit, decision, [release], [model], [champion's decision], [error], [candidates], [fallback], [trace], [decision's propensity 8], [feature weight 8], then its features in the order of the segment's schema |
 //! | outcome | id 16, at 8, value 8, name |
 //! | number | IEEE double; NaN is missing |
 //! | text | LEB128 of its length plus one (0 is missing), then UTF-8 |
@@ -26,6 +26,15 @@ const HAS_RELEASE: u8 = 2;
 const HAS_MODEL: u8 = 4;
 const HAS_CHAMPION_DECISION: u8 = 8;
 const HAS_ERROR: u8 = 16;
+/// A second byte of flags follows.
+const HAS_MORE: u8 = 128;
+const HAS_CANDIDATES: u8 = 1;
+const HAS_FALLBACK: u8 = 2;
+const HAS_TRACE: u8 = 4;
+/// Its decision's propensity is not 1.
+const HAS_DECISION_PROPENSITY: u8 = 8;
+/// Its feature weight is not 1.
+const HAS_FEATURE_WEIGHT: u8 = 16;
 /// Bytes of a prediction before its texts, without the mirrored id.
 const FIXED: usize = 16 + 6 * 8 + 2;
 
@@ -56,20 +65,35 @@ fn push_prediction(bytes: &mut Vec<u8>, p: &Prediction) {
     }
     let flag = |present: bool, bit: u8| if present { bit } else { 0 };
     bytes.push(variant_code(p.variant));
+    let more = flag(p.candidates.is_some(), HAS_CANDIDATES)
+        | flag(p.fallback.is_some(), HAS_FALLBACK)
+        | flag(p.trace.is_some(), HAS_TRACE)
+        | flag(p.decision_propensity != 1.0, HAS_DECISION_PROPENSITY)
+        | flag(p.feature_weight != 1.0, HAS_FEATURE_WEIGHT);
     bytes.push(
-        flag(p.mirrors.is_some(), HAS_MIRRORS)
+        flag(more != 0, HAS_MORE)
+            | flag(p.mirrors.is_some(), HAS_MIRRORS)
             | flag(p.release.is_some(), HAS_RELEASE)
             | flag(p.model.is_some(), HAS_MODEL)
             | flag(p.champion_decision.is_some(), HAS_CHAMPION_DECISION)
             | flag(p.error.is_some(), HAS_ERROR),
     );
+    if more != 0 {
+        bytes.push(more);
+    }
     if let Some(mirrored) = p.mirrors {
         bytes.extend_from_slice(mirrored.0.as_bytes());
     }
     push_text(bytes, Some(&p.unit));
     push_text(bytes, Some(&p.decision));
-    for text in [&p.release, &p.model, &p.champion_decision, &p.error].into_iter().flatten() {
+    let texts = [&p.release, &p.model, &p.champion_decision, &p.error, &p.candidates, &p.fallback, &p.trace];
+    for text in texts.into_iter().flatten() {
         push_text(bytes, Some(text));
+    }
+    for number in [p.decision_propensity, p.feature_weight] {
+        if number != 1.0 {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
     }
 }
 
@@ -100,11 +124,12 @@ fn variant_code(variant: Variant) -> u8 {
         Variant::Champion => 0,
         Variant::Holdout => 1,
         Variant::Shadow => 2,
+        Variant::Challenger => 3,
     }
 }
 
 fn variant_of(code: u8) -> Result<Variant, String> {
-    [Variant::Champion, Variant::Holdout, Variant::Shadow]
+    [Variant::Champion, Variant::Holdout, Variant::Shadow, Variant::Challenger]
         .into_iter()
         .find(|variant| variant_code(*variant) == code)
         .ok_or_else(|| format!("has a variant of code {code}"))
@@ -153,6 +178,8 @@ impl Reader<'_> {
         let (propensity, champion_propensity, probability) = (self.number()?, self.number()?, self.number()?);
         let [variant, flags] = self.take()?;
         let has = |bit: u8| flags & bit != 0;
+        let [more] = if has(HAS_MORE) { self.take()? } else { [0] };
+        let also = |bit: u8| more & bit != 0;
         Ok(Prediction {
             id,
             at,
@@ -163,6 +190,11 @@ impl Reader<'_> {
             model: if has(HAS_MODEL) { self.text()? } else { None },
             champion_decision: if has(HAS_CHAMPION_DECISION) { self.text()? } else { None },
             error: if has(HAS_ERROR) { self.text()? } else { None },
+            candidates: if also(HAS_CANDIDATES) { self.text()? } else { None },
+            fallback: if also(HAS_FALLBACK) { self.text()? } else { None },
+            trace: if also(HAS_TRACE) { self.text()? } else { None },
+            decision_propensity: if also(HAS_DECISION_PROPENSITY) { self.number()? } else { 1.0 },
+            feature_weight: if also(HAS_FEATURE_WEIGHT) { self.number()? } else { 1.0 },
             variant: variant_of(variant)?,
             propensity,
             champion_propensity,
@@ -245,7 +277,12 @@ mod tests {
             champion_decision: optional.clone(),
             mirrors: optional.is_some().then_some(id),
             latency_us: 12,
-            error: optional,
+            error: optional.clone(),
+            decision_propensity: if optional.is_some() { 0.95 } else { 1.0 },
+            feature_weight: if optional.is_some() { 0.0 } else { 1.0 },
+            candidates: optional.clone(),
+            fallback: optional.clone(),
+            trace: optional,
         };
         let fields: Arc<[Field]> = vec![Field::number("a"), Field::text("b")].into();
         let columns = vec![Column::Number(vec![number; 2]), Column::Text(vec![None, text.map(Into::into)])];

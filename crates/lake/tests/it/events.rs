@@ -45,6 +45,11 @@ pub(crate) fn prediction(seconds: i64, variant: Variant) -> Prediction {
         mirrors: None,
         latency_us: 120,
         error: None,
+        candidates: None,
+        fallback: None,
+        decision_propensity: 1.0,
+        feature_weight: 1.0,
+        trace: None,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod contract;
 mod datasets;
+mod erase;
 mod events;
 mod joins;
 mod seal;

@@ -190,6 +190,7 @@ async fn a_full_disk_refuses_and_recovers() {
             ("noise".into(), greenlight_domain::frame::Column::Number(vec![0.5])),
         ],
         rows: 1,
+        trace: None,
     };
     let refused = world.infer(request.clone()).await.unwrap_err();
     assert!(matches!(refused, greenlight_serving::ServingError::Unavailable(_)), "{refused}");
@@ -231,6 +232,7 @@ async fn a_prediction_in_a_settled_time_is_refused_rather_than_lost() {
             ("noise".into(), greenlight_domain::frame::Column::Number(vec![0.5])),
         ],
         rows: 1,
+        trace: None,
     };
     let refused = world.infer(request).await.unwrap_err().to_string();
     assert!(refused.contains("is settled already"), "{refused}");

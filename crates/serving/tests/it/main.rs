@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod assignment;
+mod challengers;
+mod log;
 mod loop_;
 mod releases;
 mod world;

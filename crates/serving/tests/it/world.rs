@@ -7,8 +7,10 @@ use greenlight_app::outcome::{PostedOutcome, record};
 use greenlight_app::release::{
     Decide, ReleaseView, SubmitRelease, decide, judge_shadow, start_shadow, submit,
 };
-use greenlight_app::{App, rollout, settle, training};
+use greenlight_app::{App, AppError, rollout, settle, training};
+use greenlight_domain::endpoint::EndpointSpec;
 use greenlight_domain::frame::Column;
+use greenlight_domain::manifest::Document;
 use greenlight_domain::prediction::PredictionId;
 use greenlight_domain::role::{Actor, Role};
 use greenlight_domain::time::{DAY_US, Micros};
@@ -61,28 +63,66 @@ impl World {
 
     /// Brings a gated release through shadow and approvals to its first traffic.
     pub(crate) async fn bring_to_rollout(&mut self, id: &str) {
+        self.bring_to_approval(id).await;
+        rollout::start(self.app(), &olga(), id).await.unwrap();
+    }
+
+    /// Brings a gated release through shadow and approvals.
+    pub(crate) async fn bring_to_approval(&mut self, id: &str) {
         start_shadow(self.app(), &dana(), id).await.unwrap();
+        let before = self.mirrored();
         for _ in 0..5 {
             self.day(20, |score| score).await;
         }
-        self.wait_for_shadow(100).await;
+        self.wait_for_shadow(before + 100).await;
         judge_shadow(self.app(), &dana(), id).await.unwrap();
         for name in ["ada", "bo"] {
             let yes = Decide { approved: true, comment: String::new() };
             decide(self.app(), &actor(name, Role::Approver), id, yes).await.unwrap();
         }
-        rollout::start(self.app(), &olga(), id).await.unwrap();
+    }
+
+    /// Submits a release and brings it to its last step.
+    pub(crate) async fn bring_to_live(&mut self) -> String {
+        let id = self.submit("honest").await.release.id;
+        self.bring_to_rollout(&id).await;
+        for _ in 0..60 {
+            self.day(60, |score| score).await;
+            self.settle().await;
+            rollout::look(self.app(), &olga(), &id).await.unwrap();
+        }
+        id
+    }
+
+    /// Applies the endpoint with other settings.
+    pub(crate) async fn change_endpoint(&self, change: impl Fn(&mut EndpointSpec)) -> Result<(), AppError> {
+        let mut documents = greenlight_testkit::documents("00");
+        documents.retain(|document| matches!(document, Document::Endpoint { .. }));
+        for document in &mut documents {
+            if let Document::Endpoint { spec, .. } = document {
+                change(spec);
+            }
+        }
+        greenlight_app::apply::apply(self.app(), &dana(), &documents).await.map(|_| ())
     }
 
     /// Lets the shadow's worker catch up; it runs after the response, so a test has to yield to it.
     async fn wait_for_shadow(&self, rows: usize) {
         for _ in 0..10_000 {
-            let done = self.test.lake.predictions("calls").iter().filter(|p| p.mirrors.is_some()).count();
-            if done >= rows {
+            if self.mirrored() >= rows {
                 return;
             }
             tokio::task::yield_now().await;
         }
+    }
+
+    fn mirrored(&self) -> usize {
+        self.test.lake.predictions("calls").iter().filter(|p| p.mirrors.is_some()).count()
+    }
+
+    /// The unit that comes next.
+    pub(crate) fn next_unit(&self) -> String {
+        format!("client-{}", self.next_client)
     }
 
     /// One day: `clients` arrive, those who are called buy with their true probability, which the client's record
@@ -100,6 +140,7 @@ impl World {
                 ("noise".into(), Column::Number(vec![0.5; clients])),
             ],
             rows: clients,
+            trace: None,
         };
         let answer = self.infer(request).await.unwrap();
         for (row, truth) in answer.batch.predictions.iter().zip(truths) {

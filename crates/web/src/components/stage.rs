@@ -8,7 +8,7 @@ use super::Tone;
 /// How a stage is meant.
 pub fn tone(stage: Stage) -> Tone {
     match stage {
-        Stage::Live | Stage::Rollout | Stage::Approved => Tone::Good,
+        Stage::Live | Stage::Rollout | Stage::Challenger | Stage::Approved => Tone::Good,
         Stage::Stopped | Stage::RolledBack | Stage::Rejected => Tone::Bad,
         Stage::AwaitingApproval | Stage::Gated | Stage::Shadow => Tone::Waiting,
         Stage::Superseded => Tone::Plain,

@@ -143,6 +143,7 @@ fn headline(view: &ReleaseView) -> String {
         Stage::Shadow => "It scores beside live traffic and decides nothing".to_owned(),
         Stage::AwaitingApproval => format!("Waiting for people: {yes} of {needed} approvals"),
         Stage::Approved => format!("Approved by {yes} of {needed}"),
+        Stage::Challenger => "It is compared with the champion on a part of its traffic".to_owned(),
         Stage::Rollout => format!("Rolling out: it decides for {} % of units", view.percent),
         Stage::Live => format!("Live: it decides for {} % of units, the rest is the holdout", view.percent),
         Stage::RolledBack => "Taken back".to_owned(),
@@ -159,10 +160,11 @@ fn next_step(release: &Release) -> Option<(&'static str, String)> {
             Some(("when enough was mirrored, judge it:", format!("greenlight release judge {id}")))
         }
         Stage::Approved => {
-            Some(("give it its first share of traffic:", format!("greenlight rollout start {id}")))
+            Some(("give it its first share of traffic:", format!("greenlight release rollout {id}")))
         }
+        Stage::Challenger => Some(("make it the champion:", format!("greenlight release rollout {id}"))),
         Stage::Rollout => {
-            Some(("look at it; looking often is safe:", format!("greenlight rollout look {id}")))
+            Some(("look at it; looking often is safe:", format!("greenlight release look {id}")))
         }
         _ => None,
     }
@@ -184,7 +186,7 @@ fn steps(view: &ReleaseView) -> Markup {
     let now = match stage {
         Stage::Gated | Stage::Shadow => "Shadow",
         Stage::AwaitingApproval => "Approval",
-        Stage::Approved | Stage::Rollout => "Live traffic",
+        Stage::Approved | Stage::Challenger | Stage::Rollout => "Live traffic",
         _ => "",
     };
     let all = [

@@ -362,6 +362,7 @@ pub(crate) fn routes() -> Routes {
         champion: Some(model("calls.3", 3)),
         champion_percent: 90,
         shadow: Some(model("calls.4", 4)),
+        ..Routes::default()
     }
 }
 
@@ -384,6 +385,7 @@ pub(crate) fn endpoint() -> EndpointView {
             champion: (champion_percent > 0).then(|| routes().champion).flatten(),
             champion_percent,
             shadow: shadow.then(|| routes().shadow).flatten(),
+            ..Routes::default()
         },
         at,
         actor: "greenlight".into(),
@@ -392,6 +394,9 @@ pub(crate) fn endpoint() -> EndpointView {
     EndpointView {
         name: "calls".into(),
         spec: EndpointSpec {
+            assignment: greenlight_domain::assignment::AssignmentSpec::default(),
+            decision: greenlight_domain::decision::DecisionSpec::default(),
+            log: greenlight_domain::log::LogSpec::default(),
             initiative: "term-deposits".into(),
             dataset: "bank@1".into(),
             policy: "money-gates@1".into(),
