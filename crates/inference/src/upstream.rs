@@ -133,7 +133,8 @@ fn wait<T: Send + 'static>(
     let task = runtime.spawn(async move {
         let _ = sender.send(work.await);
     });
-    let receive = || receiver.recv_timeout(longest);
+    // The work has the same time, and says better than this wait what went wrong.
+    let receive = || receiver.recv_timeout(longest + Duration::from_millis(250));
     let here = Handle::try_current().map(|handle| handle.runtime_flavor());
     let received = match here {
         // On a thread that drives tasks, the others must go on meanwhile.
@@ -188,8 +189,8 @@ async fn probe(shared: Arc<Shared>) {
             if let Err(error) = &found {
                 tracing::debug!(%address, %error, "the health probe of an upstream failed");
             }
-            let found = found.map_err(|error| format!("probe: it {error}"));
-            shared.balance().probed(index, found.as_ref().map(|()| ()).map_err(String::as_str));
+            let problem = found.err().map(|error| format!("probe: it {error}"));
+            shared.balance().probed(index, problem.as_deref());
         });
         futures::future::join_all(probes).await;
         sleep(every).await;

@@ -47,7 +47,7 @@ struct Window {
 
 #[derive(Debug)]
 struct Address {
-    address: String,
+    url: String,
     breaker: Breaker,
     window: Window,
     rests_until: Option<Instant>,
@@ -108,7 +108,7 @@ impl Balance {
         max_in_flight: usize,
     ) -> Self {
         let address = |address: &String| Address {
-            address: address.clone(),
+            url: address.clone(),
             breaker: Breaker::new(breaker),
             window: Window::default(),
             rests_until: None,
@@ -228,19 +228,19 @@ impl Balance {
     }
 
     /// Notes what a health probe found. One good probe is believed at once, a bad one only when the next agrees.
-    pub(crate) fn probed(&mut self, index: usize, found: Result<(), &str>) {
+    pub(crate) fn probed(&mut self, index: usize, problem: Option<&str>) {
         let address = &mut self.addresses[index];
-        match found {
-            Ok(()) => {
+        match problem {
+            None => {
                 address.failed_probes = 0;
                 address.ready = Some(true);
             }
-            Err(error) => {
+            Some(problem) => {
                 address.failed_probes = address.failed_probes.saturating_add(1);
                 if address.failed_probes >= FAILED_PROBES {
                     address.ready = Some(false);
                 }
-                address.last_error = Some(error.chars().take(LAST_ERROR).collect());
+                address.last_error = Some(problem.chars().take(LAST_ERROR).collect());
             }
         }
     }
@@ -253,7 +253,7 @@ impl Balance {
     /// How each address is.
     pub(crate) fn health(&self, now: Instant) -> Vec<AddressHealth> {
         let health = self.addresses.iter().map(|address| AddressHealth {
-            address: address.address.clone(),
+            address: address.url.clone(),
             breaker: address.breaker.state(now),
             ejected: address.rests(now),
             ready: address.ready,
@@ -329,15 +329,15 @@ mod tests {
     fn a_retry_goes_elsewhere_and_an_unready_address_is_the_last_choice() {
         let now = Instant::now();
         let mut balance = balance(3);
-        balance.probed(0, Err("not yet"));
+        balance.probed(0, Some("not yet"));
         assert_eq!(balance.health(now)[0].ready, None, "one bad probe is not believed");
-        balance.probed(0, Err("not yet"));
+        balance.probed(0, Some("not yet"));
         for _ in 0..10 {
             let chosen = balance.pick(now, Some(1)).unwrap();
             assert_eq!(chosen, 2);
             balance.end(chosen, Ended::Answered, now, 0.5);
         }
-        balance.probed(0, Ok(()));
+        balance.probed(0, None);
         assert!((0..3).any(|_| call(&mut balance, now, &[]) == 0));
     }
 
