@@ -138,7 +138,10 @@ impl From<LakeError> for AppError {
 
 impl From<RuntimeError> for AppError {
     fn from(error: RuntimeError) -> Self {
-        Self::Invalid(error.to_string())
+        match error {
+            RuntimeError::Upstream(_) => Self::Unavailable(error.to_string()),
+            other => Self::Invalid(other.to_string()),
+        }
     }
 }
 

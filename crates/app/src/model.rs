@@ -1,4 +1,4 @@
-//! Model versions: registering files of other libraries, listing, showing.
+//! Model versions: registering files of other libraries and models of other servers, listing, showing.
 //!
 //! A file is loaded, tried and scored on the data that it was trained on before it becomes a version; a converted
 //! file is compared with its original first, because a conversion to single precision can change decisions.
@@ -26,12 +26,20 @@ const TOLERANCE: f64 = 1e-4;
 /// Before any recorded time.
 const BEGINNING: Micros = Micros(-62_135_596_800_000_000);
 
-/// A model file of another library, uploaded as an artifact before.
+/// A model file of another library, uploaded as an artifact before; or a model of another server.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterModel {
-    /// SHA-256 of the file.
+    /// SHA-256 of the file. Empty for an upstream.
+    #[serde(default)]
     pub sha256: String,
+    /// Where the model of another server is: `protocol`, `addresses`, `model`, and settings. This server calls the
+    /// addresses, so that whoever may register models chooses whom it calls.
+    #[serde(default)]
+    pub upstream: Option<serde_json::Value>,
+    /// Columns of the data set that the upstream gets, in order; every one before the decision when empty.
+    #[serde(default)]
+    pub columns: Vec<String>,
     /// `name@version` of the data set that it was trained on.
     pub dataset: String,
     /// End of its training window, exclusive: nothing before may be used to judge it.
@@ -58,7 +66,7 @@ pub async fn register(
     app: &App,
     actor: &Actor,
     name: &str,
-    request: RegisterModel,
+    mut request: RegisterModel,
 ) -> Result<Trained, AppError> {
     allow(actor, Action::Train)?;
     greenlight_domain::endpoint::check_name("name", name)?;
@@ -69,6 +77,7 @@ pub async fn register(
         .await?
         .ok_or_else(|| AppError::not_found("dataset", &request.dataset, "apply its manifest first"))?;
     drop(connection);
+    describe_upstream(app, &mut request, &dataset.decision_time_features()).await?;
     let (model, original, size_bytes) = open(app, &request).await?;
     check_inputs(model.as_ref(), &dataset.decision_time_features(), &request.dataset)?;
     let outcome = dataset.column_of(ColumnRole::Outcome).unwrap_or_default().to_owned();
@@ -112,6 +121,41 @@ pub async fn register(
         created_at: app.clock.now(),
     };
     training::insert(app, actor, "model.register", run, model).await
+}
+
+/// Asks an upstream what it takes and answers, and stores its description as the artifact.
+async fn describe_upstream(
+    app: &App,
+    request: &mut RegisterModel,
+    features: &[Field],
+) -> Result<(), AppError> {
+    let Some(wanted) = request.upstream.clone() else {
+        if request.sha256.is_empty() || !request.columns.is_empty() {
+            let problem =
+                "a model needs the sha256 of its file, or an upstream; only an upstream has columns";
+            return Err(AppError::Invalid(problem.to_owned()));
+        }
+        return Ok(());
+    };
+    if !request.sha256.is_empty() {
+        let problem = "a model is a file or an upstream; send sha256 or upstream, not both";
+        return Err(AppError::Invalid(problem.to_owned()));
+    }
+    let chosen = |name: &String| {
+        let found = features.iter().find(|field| field.name.as_ref() == name.as_str());
+        found.cloned().ok_or_else(|| {
+            let dataset = &request.dataset;
+            AppError::Invalid(format!("{dataset} has no column '{name}' that is known before the decision"))
+        })
+    };
+    let columns = match request.columns.as_slice() {
+        [] => features.to_vec(),
+        names => names.iter().map(chosen).collect::<Result<_, _>>()?,
+    };
+    let runtime = Arc::clone(&app.runtime);
+    let artifact = blocking(move || runtime.connect(&wanted, &columns)).await??;
+    request.sha256 = app.artifacts.put(artifact.into()).await?;
+    Ok(())
 }
 
 /// Loads and tries the file, and the one that it was converted from.
@@ -199,6 +243,10 @@ fn run_of(
     let mut params = vec![param("file_sha256", &request.sha256), param("file_format", read.flavor)];
     if let Some(original) = &request.converted_from {
         params.push(param("converted_from", original));
+    }
+    let addresses = request.upstream.as_ref().and_then(|upstream| upstream["addresses"].as_array());
+    for (index, address) in addresses.into_iter().flatten().enumerate() {
+        params.push(param(&format!("address_{}", index + 1), address.as_str().unwrap_or_default()));
     }
     Run {
         id: uuid::Uuid::now_v7().simple().to_string(),

@@ -9,6 +9,7 @@ mod release;
 mod replay;
 mod serve;
 mod setup;
+mod upstream;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The runtime that trains and loads models in process.
+//! The runtime that trains and loads models, in process and on other servers.
 //!
 //! Owns the choice of learner and of evaluator. It refuses to keep state: two runtimes are the same.
 
@@ -15,6 +15,7 @@ use crate::logistic::LogisticModel;
 use crate::onnx_runtime::RuntimeGraph;
 use crate::train;
 use crate::trees::TreeModel;
+use crate::upstream::{self, Spec, UpstreamModel};
 
 /// The flavor of every model that this runtime trains.
 pub const FLAVOR: &str = "greenlight";
@@ -39,12 +40,19 @@ impl ModelRuntime for Runtime {
     fn load(&self, artifact: &[u8]) -> Result<Arc<dyn Model>, RuntimeError> {
         load(artifact)
     }
+
+    fn connect(&self, wanted: &serde_json::Value, columns: &[Field]) -> Result<Vec<u8>, RuntimeError> {
+        upstream::connect(wanted, columns)
+    }
 }
 
 /// Reads and checks an artifact of any kind: our own format, or a file of another library.
 pub(crate) fn load(bytes: &[u8]) -> Result<Arc<dyn Model>, RuntimeError> {
     if bytes.len() > MAX_BYTES {
         return Err(refused(format!("it has {} bytes and the limit is {MAX_BYTES}", bytes.len())));
+    }
+    if Spec::is(bytes) {
+        return Ok(Arc::new(UpstreamModel::load(bytes)?));
     }
     if !is_own(bytes) {
         return Ok(match ForeignModel::load(bytes)? {

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::look::pretty;
+use super::upstream::Upstream;
 use super::{Server, show};
 use crate::demo::text;
 use crate::failure::Failure;
@@ -47,12 +48,15 @@ fn trained(made: &Value) -> String {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Model {
-    /// Register a model file: LightGBM text, XGBoost JSON or UBJSON, ONNX.
+    /// Register a model file (LightGBM text, XGBoost JSON or UBJSON, ONNX) or a model of another server.
     Register {
-        /// Name of the model; the file becomes its next version.
+        /// Name of the model; the file or upstream becomes its next version.
         name: String,
         /// The file.
-        file: PathBuf,
+        #[arg(required_unless_present = "addresses", conflicts_with = "addresses")]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        upstream: Box<Upstream>,
         /// Data set that it was trained on, such as bank@1.
         #[arg(long)]
         dataset: String,
@@ -88,6 +92,7 @@ impl Model {
             Self::Register {
                 name,
                 file,
+                upstream,
                 dataset,
                 trained_until,
                 initiative,
@@ -96,13 +101,17 @@ impl Model {
                 server,
             } => {
                 let client = server.client()?;
-                let sha256 = manifest::upload_file(&client, &file).await?;
+                let sha256 = match file {
+                    Some(file) => manifest::upload_file(&client, &file).await?,
+                    None => String::new(),
+                };
+                let wanted = if upstream.addresses.is_empty() { Value::Null } else { upstream.wanted()? };
                 let converted_from = match converted_from {
                     Some(original) => Some(manifest::upload_file(&client, &original).await?),
                     None => None,
                 };
                 let request = json!({
-                    "sha256": sha256, "dataset": dataset, "trained_until": trained_until,
+                    "sha256": sha256, "upstream": wanted, "columns": upstream.columns, "dataset": dataset, "trained_until": trained_until,
                     "initiative": initiative, "converted_from": converted_from, "tolerance": tolerance,
                 });
                 let made = client.post(&format!("/v1/models/{name}/versions"), &request).await?;

@@ -6,3 +6,4 @@ mod artifact;
 mod score;
 mod synthetic;
 mod train;
+mod upstream;
