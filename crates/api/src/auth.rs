@@ -1,4 +1,4 @@
-//! Who sends a request: a bearer token, checked against hashes in memory.
+//! Who sends a request: a bearer token, checked against hashes in memory, and how often it may.
 
 use std::sync::Arc;
 
@@ -12,13 +12,22 @@ use crate::ApiState;
 use crate::oip::OipError;
 use crate::problem::ApiError;
 
-/// Who sends a request with this `Authorization`.
+/// Who sends a request with this `Authorization`. The request counts against the rate of its token.
 pub(crate) fn actor(state: &ApiState, authorization: Option<&[u8]>) -> Result<Arc<Actor>, AppError> {
-    let token = authorization
+    state.app.admit(bearer(authorization)?)
+}
+
+/// The same for a request that was counted already.
+pub(crate) fn counted_actor(state: &ApiState, authorization: Option<&[u8]>) -> Result<Arc<Actor>, AppError> {
+    state.app.authenticate(bearer(authorization)?)
+}
+
+fn bearer(authorization: Option<&[u8]>) -> Result<&str, AppError> {
+    authorization
         .and_then(|value| value.strip_prefix(b"Bearer "))
         .and_then(|value| str::from_utf8(value).ok())
-        .ok_or(AppError::Unauthenticated)?;
-    state.app.authenticate(token.trim())
+        .map(str::trim)
+        .ok_or(AppError::Unauthenticated)
 }
 
 /// The actor of a request. A handler that takes it refuses requests without a valid token.

@@ -6,7 +6,7 @@
 mod table;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -44,6 +44,7 @@ impl IntoResponse for Refused {
             StatusCode::NOT_FOUND => "RESOURCE_DOES_NOT_EXIST",
             StatusCode::UNAUTHORIZED => "UNAUTHENTICATED",
             StatusCode::FORBIDDEN => "PERMISSION_DENIED",
+            StatusCode::TOO_MANY_REQUESTS => "REQUEST_LIMIT_EXCEEDED",
             StatusCode::SERVICE_UNAVAILABLE => "TEMPORARILY_UNAVAILABLE",
             status if status.is_client_error() => "BAD_REQUEST",
             _ => "INTERNAL_ERROR",
@@ -74,19 +75,26 @@ async fn invoke(
     let endpoint = state.app.live.served(&name).ok_or_else(|| OipError::unknown(&name))?;
     let _admitted = crate::oip::admit(&state)?;
     let body = axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| crate::oip::too_large())?;
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let table = match content_type.split(';').next().unwrap_or("").trim() {
-        "text/csv" => Table::from_csv(&body)?,
-        "application/json" | "" => Table::from_json(&body)?,
-        other => {
-            let problem =
-                format!("Content-Type '{}' is not application/json or text/csv", crate::oip::shown(other));
-            return Err(OipError { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, message: problem }.into());
-        }
-    };
-    let request = table.into_request(&endpoint)?;
+    let table = tracing::info_span!(target: "trace", "parse")
+        .in_scope(|| parse(&headers, &body).and_then(|table| table.into_request(&endpoint)));
+    let request = table.inspect_err(|_| {
+        endpoint.meters.invalid.inc();
+    })?;
     let answer = state.serving.infer(&endpoint, request).await?;
     Ok(Json(json!({ "predictions": predictions(&answer) })))
+}
+
+fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Table, OipError> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    match content_type.split(';').next().unwrap_or("").trim() {
+        "text/csv" => Table::from_csv(body),
+        "application/json" | "" => Table::from_json(body),
+        other => {
+            let message =
+                format!("Content-Type '{}' is not application/json or text/csv", crate::oip::shown(other));
+            Err(OipError { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, message })
+        }
+    }
 }
 
 fn predictions(answer: &Answer) -> Vec<Value> {

@@ -61,8 +61,11 @@ async fn metrics(
     Ok(([(header::CONTENT_TYPE, text)], state.app.metrics.text()))
 }
 
-/// Ready when the database answers.
+/// Ready when the database answers and nobody has told the server to stop.
 async fn ready(State(state): State<ApiState>) -> impl IntoResponse {
+    if state.app.is_draining() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping".to_owned());
+    }
     match state.app.store.read().await {
         Ok(_) => (StatusCode::OK, "ready".to_owned()),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),

@@ -11,7 +11,7 @@ mod tensor;
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri};
 use axum::routing::get;
@@ -37,12 +37,19 @@ pub(crate) fn router() -> Router<ApiState> {
     Router::new()
         .route("/", get(metadata::server))
         .route("/health/live", get(|| async { Json(json!({ "live": true })) }))
-        .route("/health/ready", get(|| async { Json(json!({ "ready": true })) }))
+        .route("/health/ready", get(health_ready))
         .nest("/models/{name}", model.clone())
         .nest("/models/{name}/versions/{version}", model)
         .nest("/repository", repository::router())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
+}
+
+/// Clients of the protocol read the status or the body; both say the same.
+async fn health_ready(State(state): State<ApiState>) -> (StatusCode, Json<serde_json::Value>) {
+    let ready = !state.app.is_draining();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": ready })))
 }
 
 async fn unknown_path(uri: Uri) -> OipError {

@@ -42,6 +42,7 @@ pub fn status(kind: Kind) -> StatusCode {
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
         Kind::Conflict => StatusCode::CONFLICT,
+        Kind::TooMany => StatusCode::TOO_MANY_REQUESTS,
         Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -54,6 +55,7 @@ fn title(kind: Kind) -> &'static str {
         Kind::NotFound => "Not found",
         Kind::Invalid => "The request cannot be right",
         Kind::Conflict => "The present state does not allow it",
+        Kind::TooMany => "Ask more slowly",
         Kind::Unavailable => "Try again later",
         Kind::Internal => "Something went wrong here",
     }
@@ -84,10 +86,15 @@ pub fn respond(status: StatusCode, title: &'static str, code: &'static str, deta
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"greenlight\""));
     }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if later(status) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
+}
+
+/// Whether the same request may succeed in a second. Rates are counted a second at a time, so that one is enough.
+pub(crate) fn later(status: StatusCode) -> bool {
+    matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
 }
 
 /// A defect of ours: the client learns that it happened, the log learns what.

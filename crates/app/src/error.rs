@@ -21,6 +21,8 @@ pub enum Kind {
     Invalid,
     /// Look at the present state first.
     Conflict,
+    /// Ask more slowly.
+    TooMany,
     /// Try again later.
     Unavailable,
     /// Tell the operator.
@@ -59,6 +61,14 @@ pub enum AppError {
     /// The present state does not allow it.
     #[error("{0}")]
     Conflict(String),
+    /// The token asked more often than it may.
+    #[error(
+        "this token may send {per_second} requests a second and sent more; wait a second, or ask an admin for a token with a higher --rate"
+    )]
+    TooMany {
+        /// What it may send.
+        per_second: u32,
+    },
     /// Nothing was done; later it may be.
     #[error("{0}")]
     Unavailable(String),
@@ -83,6 +93,7 @@ impl AppError {
             Self::NotFound { .. } => Kind::NotFound,
             Self::Invalid(_) => Kind::Invalid,
             Self::Conflict(_) => Kind::Conflict,
+            Self::TooMany { .. } => Kind::TooMany,
             Self::Unavailable(_) => Kind::Unavailable,
             Self::Internal(_) => Kind::Internal,
         }
@@ -98,6 +109,7 @@ impl AppError {
             Self::Conflict(_) => "GL0005",
             Self::Unavailable(_) => "GL0006",
             Self::Internal(_) => "GL0007",
+            Self::TooMany { .. } => "GL0008",
         }
     }
 }

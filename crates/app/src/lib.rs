@@ -16,8 +16,10 @@ pub mod ledger;
 pub mod live;
 pub mod metrics;
 pub mod model;
+pub mod model_cache;
 pub mod outcome;
 pub mod release;
+pub mod reload;
 pub mod rollout;
 pub mod runtime;
 pub mod settle;
@@ -29,6 +31,7 @@ mod error;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use greenlight_domain::prediction::IdKey;
 use greenlight_domain::role::{Actor, Role};
@@ -45,6 +48,7 @@ use clock::Clock;
 use lake::Lake;
 use live::Live;
 use metrics::Metrics;
+use model_cache::ModelCache;
 use runtime::ModelRuntime;
 
 /// Everything that use cases need, wired once by the binary.
@@ -65,6 +69,9 @@ pub struct App {
     pub live: Arc<Live>,
     /// What operators watch.
     pub metrics: Metrics,
+    /// Loaded models, shared by everything that asks them.
+    pub models: ModelCache,
+    draining: AtomicBool,
     tokens: token::Cache,
     /// One publication at a time, from reading the store to swapping the table: an older read never overtakes.
     publishing: Mutex<()>,
@@ -83,6 +90,8 @@ pub struct Parts {
     pub artifacts: Artifacts,
     /// The time.
     pub clock: Clock,
+    /// Most memory that loaded models may take, bytes.
+    pub model_memory: usize,
 }
 
 impl App {
@@ -90,6 +99,8 @@ impl App {
     /// behind) and loads the models that routes name.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, AppError> {
         let id_key = token::id_key(&parts.store).await?;
+        let metrics = Metrics::default();
+        let (count, memory) = (metrics.models_loaded.clone(), metrics.model_memory.clone());
         let app = Arc::new(Self {
             store: parts.store,
             lake: parts.lake,
@@ -98,7 +109,9 @@ impl App {
             clock: parts.clock,
             id_key,
             live: Arc::new(Live::default()),
-            metrics: Metrics::default(),
+            metrics,
+            models: ModelCache::new(parts.model_memory, count, memory),
+            draining: AtomicBool::new(false),
             tokens: token::Cache::default(),
             publishing: Mutex::new(()),
             settling: Mutex::new(HashMap::new()),
@@ -106,6 +119,16 @@ impl App {
         app.refresh_tokens().await?;
         live::publish_all(&app).await?;
         Ok(app)
+    }
+
+    /// Says to load balancers that this server is about to stop; it goes on answering.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this server is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// The lock that lets one settle of an endpoint run at a time.

@@ -229,21 +229,27 @@ async fn load_routed(app: &App, routed: Option<&RoutedModel>) -> Result<Option<L
     }))
 }
 
-/// Loads a model version from its artifact, off the async threads.
+/// The model version, loaded; one that was loaded before is not loaded again.
 pub(crate) async fn load(app: &App, name: &str, version: i64) -> Result<Arc<dyn Model>, AppError> {
     let mut connection = app.store.read().await?;
     let model = greenlight_store::model::get(&mut connection, name, version)
         .await?
         .ok_or_else(|| AppError::not_found("model version", &format!("{name}@{version}"), ""))?;
     drop(connection);
-    let bytes = app.artifacts.get(&model.sha256).await?;
-    let runtime = Arc::clone(&app.runtime);
-    let loaded = blocking(move || runtime.load(&bytes)).await??;
+    let loaded = app.models.get(&model.sha256, read(app, &model.sha256)).await?;
     if loaded.signature() != &model.signature {
         return Err(AppError::Invalid(format!(
             "the artifact of {name}@{version} has another signature than was registered"
         )));
     }
+    Ok(loaded)
+}
+
+/// Reads a model from its artifact, off the async threads, and tries it.
+async fn read(app: &App, sha256: &str) -> Result<Arc<dyn Model>, AppError> {
+    let bytes = app.artifacts.get(sha256).await?;
+    let runtime = Arc::clone(&app.runtime);
+    let loaded = blocking(move || runtime.load(&bytes)).await??;
     smoke(loaded.as_ref())?;
     Ok(loaded)
 }

@@ -54,6 +54,20 @@ pub struct Metrics {
     appends: Histograms<EndpointLabels>,
     /// Inference requests that are being answered.
     pub in_flight: Gauge,
+    /// Connections that are open.
+    pub connections: Gauge,
+    /// Connections that were closed because nothing came through them.
+    pub idle_closed: Counter,
+    /// Loaded models.
+    pub models_loaded: Gauge,
+    /// Memory of loaded models, as they say themselves.
+    pub model_memory: Gauge,
+    /// Endpoints published again because the store had changed.
+    pub reloads: Counter,
+    /// Endpoints that could not be published again.
+    pub reload_failures: Counter,
+    /// From a change to its publication here, seconds; between machines it is as good as their clocks.
+    pub reload_delay: Histogram,
 }
 
 /// The handles of one endpoint.
@@ -90,6 +104,8 @@ pub struct Meters {
 pub enum Rejected {
     /// Too many were being answered.
     Overload,
+    /// The token's rate was used up.
+    Rate,
 }
 
 impl Default for Metrics {
@@ -106,8 +122,16 @@ impl Default for Metrics {
             models: Family::new_with_constructor(seconds),
             appends: Family::new_with_constructor(seconds),
             in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            idle_closed: Counter::default(),
+            models_loaded: Gauge::default(),
+            model_memory: Gauge::default(),
+            reloads: Counter::default(),
+            reload_failures: Counter::default(),
+            reload_delay: seconds(),
         };
         metrics.register();
+        metrics.register_operations();
         metrics
     }
 }
@@ -138,6 +162,31 @@ impl Metrics {
         registry.register_collector(Box::new(Process));
     }
 
+    fn register_operations(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("connections", "Open connections", self.connections.clone());
+        registry.register("idle_connections_closed", "Closed as nothing came", self.idle_closed.clone());
+        registry.register("models_loaded", "Models in memory", self.models_loaded.clone());
+        registry.register_with_unit(
+            "model_memory",
+            "Memory of loaded models, as they say",
+            Unit::Bytes,
+            self.model_memory.clone(),
+        );
+        registry.register("reloads", "Endpoints published again after a change", self.reloads.clone());
+        registry.register(
+            "reload_failures",
+            "Changes that could not be followed",
+            self.reload_failures.clone(),
+        );
+        registry.register_with_unit(
+            "reload_delay",
+            "From a change to its publication here",
+            Unit::Seconds,
+            self.reload_delay.clone(),
+        );
+    }
+
     /// The handles of an endpoint.
     pub fn meters(&self, endpoint: &str) -> Meters {
         let variant = |variant| VariantLabels { endpoint: endpoint.to_owned(), variant };
@@ -163,6 +212,7 @@ impl Metrics {
     pub fn reject(&self, why: Rejected) {
         let reason = match why {
             Rejected::Overload => "overload",
+            Rejected::Rate => "rate",
         };
         self.rejected.get_or_create(&ReasonLabels { reason }).inc();
     }

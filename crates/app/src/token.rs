@@ -2,26 +2,54 @@
 //!
 //! A token carries 256 random bits, so a plain SHA-256 is enough: there is nothing to guess, and the hot path pays
 //! one hash. Slow password hashes protect secrets that people choose; nobody chooses these.
+//!
+//! A token may have a rate. Its bucket holds one second's worth and lives as long as the token does, so that memory is
+//! bounded by the tokens that were issued. Each server counts for itself.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use greenlight_domain::evidence::hex;
 use greenlight_domain::prediction::IdKey;
 use greenlight_domain::role::{Action, Actor, Role};
-use greenlight_store::token::Token;
+use greenlight_store::token::{Token, ValidToken};
 use greenlight_store::{Stamp, Store};
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::audit::new_id;
+use crate::metrics::Rejected;
 use crate::{App, AppError, allow};
 
-/// Actors by the hash of their token.
+/// Valid tokens by their hash.
 #[derive(Default)]
-pub(crate) struct Cache(ArcSwap<HashMap<[u8; 32], Arc<Actor>>>);
+pub(crate) struct Cache(ArcSwap<HashMap<[u8; 32], Known>>);
+
+/// A valid token.
+#[derive(Clone)]
+struct Known {
+    actor: Arc<Actor>,
+    limit: Option<Arc<Limit>>,
+}
+
+/// How often a token may be used.
+struct Limit {
+    per_second: NonZeroU32,
+    bucket: DefaultDirectRateLimiter,
+}
+
+impl Limit {
+    fn new(per_second: NonZeroU32) -> Self {
+        Self { per_second, bucket: RateLimiter::direct(Quota::per_second(per_second)) }
+    }
+}
+
+/// Most requests a second that a rate can say.
+const MAX_RATE: u32 = 1_000_000;
 
 const PREFIX: &str = "gl_";
 const MAX_ACTOR_NAME: usize = 100;
@@ -35,6 +63,9 @@ pub struct IssuedToken {
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// Most requests a second, if there is a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_per_second: Option<u32>,
     /// The token itself; it is not shown again.
     pub token: String,
 }
@@ -55,10 +86,25 @@ pub(crate) async fn id_key(store: &Store) -> Result<IdKey, AppError> {
 }
 
 impl App {
-    /// Who sent this token.
+    /// Who sent this token. It is not counted against a rate.
     pub fn authenticate(&self, token: &str) -> Result<Arc<Actor>, AppError> {
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        self.tokens.0.load().get(&hash).cloned().ok_or(AppError::Unauthenticated)
+        let known = self.tokens.0.load();
+        known.get(&hash).map(|known| Arc::clone(&known.actor)).ok_or(AppError::Unauthenticated)
+    }
+
+    /// Who sent a request with this token, unless the token was used more often than its rate allows.
+    pub fn admit(&self, token: &str) -> Result<Arc<Actor>, AppError> {
+        let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let tokens = self.tokens.0.load();
+        let known = tokens.get(&hash).ok_or(AppError::Unauthenticated)?;
+        if let Some(limit) = &known.limit
+            && limit.bucket.check().is_err()
+        {
+            self.metrics.reject(Rejected::Rate);
+            return Err(AppError::TooMany { per_second: limit.per_second.get() });
+        }
+        Ok(Arc::clone(&known.actor))
     }
 
     /// Issues the first admin token; `None` when any token exists already.
@@ -73,7 +119,23 @@ impl App {
 
     /// Issues a token for a person or program.
     pub async fn issue_token(&self, actor: &Actor, name: &str, role: Role) -> Result<IssuedToken, AppError> {
+        self.issue_limited_token(actor, name, role, None).await
+    }
+
+    /// Issues a token that may be used `rate_per_second` times a second on each server.
+    pub async fn issue_limited_token(
+        &self,
+        actor: &Actor,
+        name: &str,
+        role: Role,
+        rate_per_second: Option<u32>,
+    ) -> Result<IssuedToken, AppError> {
         allow(actor, Action::Tokens)?;
+        if rate_per_second.is_some_and(|rate| !(1..=MAX_RATE).contains(&rate)) {
+            return Err(AppError::Invalid(format!(
+                "rate_per_second: give 1 to {MAX_RATE} requests a second"
+            )));
+        }
         let readable = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ' ');
         if name.trim().is_empty() || name.len() > MAX_ACTOR_NAME || !name.chars().all(readable) {
             return Err(AppError::Invalid(
@@ -85,14 +147,15 @@ impl App {
         }
         let secret: [u8; 32] = rand::random();
         let token = format!("{PREFIX}{}", hex(&secret));
-        let issued = IssuedToken { id: new_id(), name: name.to_owned(), role, token };
+        let issued = IssuedToken { id: new_id(), name: name.to_owned(), role, rate_per_second, token };
         let owner = Actor { name: name.to_owned(), role };
         let mut transaction = self.store.begin().await?;
         let stamp: Stamp<'_> = self.stamp(actor);
-        greenlight_store::token::insert(&mut transaction, &issued.id, &owner, &hash(&issued.token), stamp)
+        let kept = (hash(&issued.token), rate_per_second);
+        greenlight_store::token::insert(&mut transaction, &issued.id, &owner, (&kept.0, kept.1), stamp)
             .await?;
-        self.audit(&mut transaction, actor, "token.issue", &issued.id, json!({ "name": name, "role": role }))
-            .await?;
+        let detail = json!({ "name": name, "role": role, "rate_per_second": rate_per_second });
+        self.audit(&mut transaction, actor, "token.issue", &issued.id, detail).await?;
         transaction.commit().await.map_err(greenlight_store::StoreError::from)?;
         self.refresh_tokens().await?;
         Ok(issued)
@@ -121,9 +184,17 @@ impl App {
         let _one_at_a_time = self.publishing.lock().await;
         let mut connection = self.store.read().await?;
         let valid = greenlight_store::token::valid(&mut connection).await?;
-        let readable = |(hash, actor): (String, Actor)| Some((bytes_of(&hash)?, Arc::new(actor)));
-        let actors = valid.into_iter().filter_map(readable).collect();
-        self.tokens.0.store(Arc::new(actors));
+        let before = self.tokens.0.load_full();
+        let readable = |token: ValidToken| {
+            let hash = bytes_of(&token.secret_hash)?;
+            let per_second = token.rate_per_second.and_then(NonZeroU32::new);
+            // A bucket is kept: reading tokens again must not fill it.
+            let kept = before.get(&hash).and_then(|known| known.limit.clone());
+            let kept = kept.filter(|limit| Some(limit.per_second) == per_second);
+            let limit = kept.or_else(|| per_second.map(|rate| Arc::new(Limit::new(rate))));
+            Some((hash, Known { actor: Arc::new(token.actor), limit }))
+        };
+        self.tokens.0.store(Arc::new(valid.into_iter().filter_map(readable).collect()));
         Ok(())
     }
 }

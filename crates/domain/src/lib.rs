@@ -28,6 +28,7 @@ pub mod role;
 pub mod rollout;
 pub mod route;
 pub mod time;
+pub mod trace;
 pub mod training;
 pub mod value_model;
 

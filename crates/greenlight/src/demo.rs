@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::replay::{Replay, Script};
-use crate::server::{self, Running, Settings};
+use crate::server::{self, Running, Settings, Stop};
 use crate::{manifest, replay};
 use people::People;
 
@@ -43,8 +43,7 @@ pub(crate) async fn run(demo: Demo) -> Result<(), Failure> {
     let started = Instant::now();
     let temporary = tempfile::Builder::new().prefix("greenlight-demo-").tempdir()?;
     let data = demo.data.clone().unwrap_or_else(|| temporary.path().to_owned());
-    let settings = Settings { data, database: None, listen: demo.listen, settle_every: None };
-    let running = server::start(&settings).await?;
+    let running = server::start(&Settings::new(data, demo.listen), None).await?;
     let Some(first) = &running.first_token else {
         let problem = "this data folder has been used before; the demo needs an empty one (leave --data out)";
         return Err(Failure::Input(problem.to_owned()));
@@ -289,7 +288,7 @@ async fn serve_on(demo: &Demo, running: Running, people: &People) -> Result<(), 
     } else if !demo.json {
         println!("Pages:  {}/ (ended now; leave --exit out to look at them)", running.url);
     }
-    running.stop().await
+    running.stop(Stop::default(), std::future::pending()).await
 }
 
 pub(crate) fn text(value: &Value, key: &str) -> String {

@@ -52,7 +52,7 @@ impl Failure {
                 Kind::NotFound => NOT_FOUND,
                 Kind::Invalid => INVALID,
                 Kind::Conflict => CONFLICT,
-                Kind::Unavailable => UNAVAILABLE,
+                Kind::TooMany | Kind::Unavailable => UNAVAILABLE,
                 Kind::Internal => INTERNAL,
             },
             Self::Input(_) => INVALID,

@@ -1,10 +1,40 @@
-//! Background jobs of a server: settle every endpoint and look at its rollout, again and again.
+//! Background jobs of a server, again and again: settle every endpoint and look at its rollout; follow what other
+//! servers change in the store.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use greenlight_app::reload::Reloader;
 use greenlight_app::{App, release, rollout, settle};
 use greenlight_domain::release::Stage;
+
+/// How often a server looks whether the store was changed.
+const FOLLOW_EVERY: Duration = Duration::from_millis(250);
+/// Doublings of that time while the store does not answer, or a change cannot be followed: up to 32 s.
+const MOST_DOUBLINGS: u32 = 7;
+
+/// Publishes what other servers change, until the server ends. A store that does not answer never stops serving: what
+/// was published stays.
+pub(crate) async fn follow(app: Arc<App>) {
+    let mut reloader = Reloader::new(app);
+    let mut failures = 0_u32;
+    loop {
+        let failed = match reloader.poll().await {
+            Ok(done) => done.is_some_and(|reloaded| !reloaded.failed.is_empty()),
+            Err(error) => {
+                if failures == 0 {
+                    tracing::warn!(%error, "the store cannot be followed; serving goes on with what it said last");
+                }
+                true
+            }
+        };
+        if !failed && failures > 0 {
+            tracing::info!("the store is followed again");
+        }
+        failures = if failed { failures.saturating_add(1) } else { 0 };
+        tokio::time::sleep(FOLLOW_EVERY * (1 << failures.min(MOST_DOUBLINGS))).await;
+    }
+}
 
 /// Settles and looks every `every`, until the server ends.
 pub(crate) async fn settle_and_look(app: Arc<App>, every: Duration) {

@@ -8,13 +8,16 @@
 
 mod cli;
 mod client;
+mod connections;
 mod demo;
 mod failure;
 mod jobs;
+mod machine;
 mod manifest;
 mod replay;
 mod server;
 mod table;
+mod telemetry;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! Wiring a server: storage, lake, models, API and pages on one port.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +15,12 @@ use greenlight_lake::LocalLake;
 use greenlight_serving::Serving;
 use greenlight_store::Store;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
+use crate::connections::Connections;
 use crate::failure::Failure;
-use crate::jobs;
+use crate::telemetry::Traces;
+use crate::{jobs, machine};
 
 /// Where a server keeps its data and where it listens.
 #[derive(Debug, Clone)]
@@ -27,11 +29,50 @@ pub(crate) struct Settings {
     pub data: PathBuf,
     /// Database URL; the embedded one when absent.
     pub database: Option<String>,
+    /// Folder of the artifacts, when servers share it; in the data folder when absent.
+    pub artifacts: Option<PathBuf>,
     /// Address.
     pub listen: SocketAddr,
     /// How often to settle in the background; never when absent.
     pub settle_every: Option<Duration>,
+    /// Most open connections; fewer when the system allows fewer files.
+    pub max_connections: u32,
+    /// Most memory of loaded models, bytes.
+    pub model_memory: usize,
 }
+
+impl Settings {
+    /// What a server does unless it is told otherwise.
+    pub(crate) fn new(data: PathBuf, listen: SocketAddr) -> Self {
+        Self {
+            data,
+            database: None,
+            artifacts: None,
+            listen,
+            settle_every: None,
+            max_connections: 10_000,
+            model_memory: machine::model_memory(),
+        }
+    }
+}
+
+/// How a server stops.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stop {
+    /// How long it says that it is not ready and answers all the same, so that load balancers notice.
+    pub drain: Duration,
+    /// How long requests in flight may take after that.
+    pub limit: Duration,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self { drain: Duration::ZERO, limit: Duration::from_secs(30) }
+    }
+}
+
+/// How long the database may take to close.
+const CLOSE: Duration = Duration::from_secs(10);
 
 /// A server that answers requests.
 pub(crate) struct Running {
@@ -41,65 +82,72 @@ pub(crate) struct Running {
     pub app: Arc<App>,
     /// The first admin token, when this was the first start.
     pub first_token: Option<IssuedToken>,
-    stop: oneshot::Sender<()>,
-    ended: tokio::task::JoinHandle<std::io::Result<()>>,
+    connections: Connections,
+    jobs: JoinSet<()>,
 }
 
 impl Running {
-    /// Stops accepting, finishes what is in flight, closes the database.
-    pub(crate) async fn stop(self) -> Result<(), Failure> {
-        let _ = self.stop.send(());
-        match self.ended.await {
-            Ok(result) => result?,
-            Err(error) => return Err(Failure::Input(format!("the server did not end well: {error}"))),
+    /// Says that it is not ready, goes on answering for a while, finishes what is in flight, closes the database. When
+    /// `hurry` comes, it ends at once: what was not answered was not acknowledged.
+    pub(crate) async fn stop(mut self, stop: Stop, hurry: impl Future<Output = ()>) -> Result<(), Failure> {
+        self.app.drain();
+        let orderly = async {
+            tokio::time::sleep(stop.drain).await;
+            self.connections.finish(stop.limit).await
+        };
+        let finished = tokio::select! {
+            finished = orderly => finished,
+            () = hurry => false,
+        };
+        if !finished {
+            tracing::warn!("some requests were not answered; nothing that was acknowledged is lost");
         }
-        self.app.store.close().await;
+        self.connections.end().await;
+        self.jobs.shutdown().await;
+        if tokio::time::timeout(CLOSE, self.app.store.close()).await.is_err() {
+            tracing::warn!("the database did not close in time; it recovers at the next start");
+        }
         Ok(())
     }
 }
 
 /// Opens a data folder: database, lake (recovering what a crash left behind), artifacts, models.
-pub(crate) async fn open(data: &Path, database: Option<&str>) -> Result<Arc<App>, Failure> {
+pub(crate) async fn open(settings: &Settings) -> Result<Arc<App>, Failure> {
+    let data = &settings.data;
     std::fs::create_dir_all(data).map_err(|e| Failure::Input(format!("{}: {e}", data.display())))?;
     let embedded = format!("sqlite:{}", data.join("greenlight.db").display());
+    let database = settings.database.as_deref().unwrap_or(&embedded);
+    let artifacts = settings.artifacts.clone().unwrap_or_else(|| data.join("artifacts"));
     let app = App::start(Parts {
-        store: Store::connect(database.unwrap_or(&embedded)).await.map_err(AppError::from)?,
+        store: Store::connect(database).await.map_err(AppError::from)?,
         lake: Arc::new(LocalLake::open(data.join("lake")).map_err(AppError::from)?),
         runtime: Arc::new(Runtime),
-        artifacts: Artifacts::open(data.join("artifacts"))?,
+        artifacts: Artifacts::open(artifacts)?,
         clock: Clock::System,
+        model_memory: settings.model_memory,
     })
     .await?;
     Ok(app)
 }
 
-/// Starts a server.
-pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
-    let app = open(&settings.data, settings.database.as_deref()).await?;
+/// Starts a server; its requests are traced when there are `traces`.
+pub(crate) async fn start(settings: &Settings, traces: Option<&Traces>) -> Result<Running, Failure> {
+    let app = open(settings).await?;
     let first_token = app.issue_first_token().await?;
     let serving = Arc::new(Serving::start(Arc::clone(&app)));
     let state = ApiState { app: Arc::clone(&app), serving };
     let routes = greenlight_web::router(Arc::clone(&app)).merge(greenlight_api::router(state));
+    let routes = traces.map_or(routes.clone(), |traces| traces.around(routes));
     let listener = TcpListener::bind(settings.listen).await.map_err(|e| {
         Failure::Input(format!("cannot listen on {}: {e}; choose another with --listen", settings.listen))
     })?;
     let url = format!("http://{}", listener.local_addr()?);
-    let (stop, stopped) = oneshot::channel();
-    let server = axum::serve(tap(listener), routes).with_graceful_shutdown(async {
-        let _ = stopped.await;
-    });
-    let ended = tokio::spawn(async move { server.await });
+    let most = machine::connections(settings.max_connections);
+    let connections = Connections::accept(listener, routes, Arc::clone(&app), most);
+    let mut jobs = JoinSet::new();
+    jobs.spawn(jobs::follow(Arc::clone(&app)));
     if let Some(every) = settings.settle_every {
-        tokio::spawn(jobs::settle_and_look(Arc::clone(&app), every));
+        jobs.spawn(jobs::settle_and_look(Arc::clone(&app), every));
     }
-    Ok(Running { url, app, first_token, stop, ended })
-}
-
-/// Small answers leave at once: without TCP_NODELAY a keep-alive client may wait 40 ms for them.
-fn tap(listener: TcpListener) -> impl axum::serve::Listener<Addr = SocketAddr, Io = tokio::net::TcpStream> {
-    axum::serve::ListenerExt::tap_io(listener, |stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
-        }
-    })
+    Ok(Running { url, app, first_token, connections, jobs })
 }

@@ -46,6 +46,18 @@ pub async fn append(
     Ok(())
 }
 
+/// How many lines have an id above `floor`, and the newest time among them. Lines are never removed, so a count that
+/// stands still says that nothing was changed.
+pub async fn count_above(connection: &mut Connection, floor: &str) -> Result<(i64, Micros), StoreError> {
+    let (count, newest): (i64, i64) = sqlx::query_as(
+        "select cast(count(*) as bigint), cast(coalesce(max(at), 0) as bigint) from audit where id > $1",
+    )
+    .bind(floor)
+    .fetch_one(connection)
+    .await?;
+    Ok((count, Micros(newest)))
+}
+
 /// The newest `limit` lines, newest first; with `subject`, only those about it.
 pub async fn newest(
     connection: &mut Connection,

@@ -86,5 +86,12 @@ fn migrator() -> Migrator {
         include_str!("../migrations/0001_first_lap.sql").into_sql_str(),
         false,
     );
-    Migrator { migrations: Cow::from(vec![first]), ..Migrator::DEFAULT }
+    let token_rate = Migration::new(
+        4,
+        Cow::from("token rate"),
+        MigrationType::Simple,
+        include_str!("../migrations/0004_token_rate.sql").into_sql_str(),
+        false,
+    );
+    Migrator { migrations: Cow::from(vec![first, token_rate]), ..Migrator::DEFAULT }
 }

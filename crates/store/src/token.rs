@@ -15,6 +15,8 @@ pub struct Token {
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// Most requests a second; as many as it likes when absent.
+    pub rate_per_second: Option<u32>,
     /// When it was issued.
     pub created_at: Micros,
     /// Who issued it.
@@ -23,16 +25,28 @@ pub struct Token {
     pub revoked_at: Option<Micros>,
 }
 
+/// A token that is not revoked, as requests are checked against it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValidToken {
+    /// SHA-256 of its secret, hexadecimal.
+    pub secret_hash: String,
+    /// Whom it names, in which role.
+    pub actor: Actor,
+    /// Most requests a second; as many as it likes when absent.
+    pub rate_per_second: Option<u32>,
+}
+
 /// Stores a new token.
 pub async fn insert(
     connection: &mut Connection,
     id: &str,
     actor: &Actor,
-    secret_hash: &str,
+    (secret_hash, rate_per_second): (&str, Option<u32>),
     stamp: Stamp<'_>,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into token (id, name, role, secret_hash, created_at, created_by) values ($1, $2, $3, $4, $5, $6)",
+        "insert into token (id, name, role, secret_hash, created_at, created_by, rate_per_second) \
+         values ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(id)
     .bind(&actor.name)
@@ -40,33 +54,46 @@ pub async fn insert(
     .bind(secret_hash)
     .bind(stamp.at.0)
     .bind(stamp.actor)
+    .bind(rate_per_second.map(i64::from))
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Hash and actor of every token that is not revoked.
-pub async fn valid(connection: &mut Connection) -> Result<Vec<(String, Actor)>, StoreError> {
-    let rows: Vec<(String, String, String)> =
-        sqlx::query_as("select secret_hash, name, role from token where revoked_at is null")
+/// Every token that is not revoked.
+pub async fn valid(connection: &mut Connection) -> Result<Vec<ValidToken>, StoreError> {
+    let rows: Vec<(String, String, String, Option<i64>)> =
+        sqlx::query_as("select secret_hash, name, role, rate_per_second from token where revoked_at is null")
             .fetch_all(connection)
             .await?;
-    rows.into_iter().map(|(hash, name, role)| Ok((hash, Actor { name, role: role.parse()? }))).collect()
+    rows.into_iter()
+        .map(|(secret_hash, name, role, rate)| {
+            let actor = Actor { name, role: role.parse()? };
+            Ok(ValidToken { secret_hash, actor, rate_per_second: per_second(rate) })
+        })
+        .collect()
+}
+
+fn per_second(stored: Option<i64>) -> Option<u32> {
+    stored.and_then(|rate| u32::try_from(rate).ok())
 }
 
 /// All tokens, oldest first.
 pub async fn list(connection: &mut Connection) -> Result<Vec<Token>, StoreError> {
-    let rows: Vec<(String, String, String, i64, String, Option<i64>)> = sqlx::query_as(
-        "select id, name, role, created_at, created_by, revoked_at from token order by created_at, id",
+    type Row = (String, String, String, Option<i64>, i64, String, Option<i64>);
+    let rows: Vec<Row> = sqlx::query_as(
+        "select id, name, role, rate_per_second, created_at, created_by, revoked_at from token \
+         order by created_at, id",
     )
     .fetch_all(connection)
     .await?;
     rows.into_iter()
-        .map(|(id, name, role, created_at, created_by, revoked_at)| {
+        .map(|(id, name, role, rate, created_at, created_by, revoked_at)| {
             Ok(Token {
                 id,
                 name,
                 role: role.parse()?,
+                rate_per_second: per_second(rate),
                 created_at: Micros(created_at),
                 created_by,
                 revoked_at: revoked_at.map(Micros),

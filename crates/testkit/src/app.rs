@@ -53,6 +53,11 @@ impl TestApp {
         test
     }
 
+    /// Another application over the same storage, as a second server has it.
+    pub async fn beside(&self) -> Arc<App> {
+        start(&self.folder, &self.lake, &self.clock).await
+    }
+
     /// Ends the application and starts it again over the same storage.
     pub async fn restart(&mut self) {
         self.app.store.close().await;
@@ -68,6 +73,7 @@ async fn start(folder: &TempDir, lake: &Arc<MemoryLake>, clock: &Clock) -> Arc<A
         runtime: Arc::new(ColumnRuntime) as Arc<dyn ModelRuntime>,
         artifacts: Artifacts::open(folder.path().join("artifacts")).unwrap(),
         clock: clock.clone(),
+        model_memory: 1 << 30,
     })
     .await
     .unwrap()

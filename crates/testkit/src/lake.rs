@@ -39,7 +39,7 @@ impl MemoryLake {
         *self.dataset.lock().unwrap() = Some((frame, time.to_owned()));
     }
 
-    /// From now on every append is refused as if the disk were full, until it is set back.
+    /// From now on every append and every table to open is refused as if the disk were full, until it is set back.
     pub fn set_full(&self, full: bool) {
         self.full.store(full, std::sync::atomic::Ordering::SeqCst);
     }
@@ -111,6 +111,7 @@ fn features(tables: &Tables, rows: &[usize]) -> Frame {
 #[async_trait]
 impl Lake for MemoryLake {
     async fn open(&self, endpoint: &str, features: Arc<[Field]>) -> Result<(), LakeError> {
+        self.check_room()?;
         self.with(endpoint, |t| {
             t.features.get_or_insert_with(|| Frame::empty(features));
         });

@@ -20,6 +20,7 @@ pub(crate) fn status(error: &AppError) -> StatusCode {
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::Invalid => StatusCode::BAD_REQUEST,
         Kind::Conflict => StatusCode::CONFLICT,
+        Kind::TooMany => StatusCode::TOO_MANY_REQUESTS,
         Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -42,7 +43,7 @@ pub fn error_page(actor: Option<&Actor>, error: &AppError) -> Markup {
         Kind::NotFound => "There is no such page",
         Kind::Invalid => "This request cannot be right",
         Kind::Conflict => "Not in the present state",
-        Kind::Unavailable => "Not now",
+        Kind::TooMany | Kind::Unavailable => "Not now",
         Kind::Internal => "Something went wrong",
     };
     let body = html! {

@@ -8,7 +8,7 @@ use greenlight_serving::ServingError;
 use serde_json::json;
 use tonic::Code;
 
-use crate::problem::status;
+use crate::problem::{later, status};
 
 pub(crate) struct OipError {
     pub(crate) status: StatusCode,
@@ -72,7 +72,7 @@ impl IntoResponse for OipError {
             tracing::error!(error = %self.message, "an inference failed");
         }
         let mut response = (self.status, Json(json!({ "error": self.message }))).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if later(self.status) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

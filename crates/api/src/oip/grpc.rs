@@ -26,7 +26,7 @@ use super::error::OipError;
 use super::output::{OUTPUTS, Output};
 use super::tensor::{Columns, Datatype, Shape, from_bytes, shown};
 use super::{metadata, repository};
-use crate::auth::actor;
+use crate::auth::{actor, counted_actor};
 use crate::{ApiState, MAX_BODY};
 
 /// The service, ready to be merged into a router.
@@ -65,7 +65,7 @@ impl Grpc {
     ) -> Result<std::sync::Arc<greenlight_domain::role::Actor>, OipError> {
         let authorization =
             request.metadata().get("authorization").map(tonic::metadata::MetadataValue::as_bytes);
-        let actor = actor(&self.0, authorization)?;
+        let actor = counted_actor(&self.0, authorization)?;
         allow(&actor, action)?;
         Ok(actor)
     }
@@ -78,9 +78,14 @@ impl Grpc {
         let _admitted = super::admit(&self.0)?;
         let request = request.into_inner();
         let endpoint = super::find(&self.0, &request.model_name, Some(&request.model_version))?;
-        let outputs = wanted(&request.outputs)?;
         let raw = !request.raw_input_contents.is_empty();
-        let rows = columns(&endpoint, &request.inputs, &request.raw_input_contents)?;
+        let parsed = tracing::info_span!(target: "trace", "parse").in_scope(|| {
+            let outputs = wanted(&request.outputs)?;
+            Ok((outputs, columns(&endpoint, &request.inputs, &request.raw_input_contents)?))
+        });
+        let (outputs, rows) = parsed.inspect_err(|_: &OipError| {
+            endpoint.meters.invalid.inc();
+        })?;
         let answer = self.0.serving.infer(&endpoint, rows).await?;
         Ok(respond(&endpoint, request.id, &answer, &outputs, raw))
     }
@@ -116,7 +121,7 @@ impl GrpcInferenceService for Grpc {
         &self,
         _: tonic::Request<oip::ServerReadyRequest>,
     ) -> Result<Response<oip::ServerReadyResponse>, Status> {
-        Ok(Response::new(oip::ServerReadyResponse { ready: true }))
+        Ok(Response::new(oip::ServerReadyResponse { ready: !self.0.app.is_draining() }))
     }
 
     async fn model_ready(

@@ -1,5 +1,6 @@
 //! `POST /v2/models/{endpoint}/infer`, in JSON and with the protocol's binary tensor extension, either way.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 
 use axum::Router;
@@ -72,15 +73,29 @@ async fn handle(
     let endpoint = find(state, name, version)?;
     let _admitted = super::admit(state)?;
     let body = axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| too_large())?;
-    let (json, tail) = split(&parts.headers, &body)?;
-    let request = parse(json)?;
-    let wanted = wanted(&request.outputs, &request.parameters)?;
-    let id = request.id.clone();
-    let request = columns(&endpoint, request, tail)?;
+    let (id, wanted, request) = tracing::info_span!(target: "trace", "parse")
+        .in_scope(|| understand(&endpoint, &parts.headers, &body))
+        .inspect_err(|_| {
+            endpoint.meters.invalid.inc();
+        })?;
     let answer = state.serving.infer(&endpoint, request).await?;
     let body = write(&endpoint.name, id.as_deref(), &answer, &wanted)
         .map_err(|e| OipError::internal(format!("the response cannot be written: {e}")))?;
     Ok(respond(body))
+}
+
+/// The id that the client chose, what it wants back, and its rows.
+#[expect(clippy::type_complexity, reason = "three things that come out of one body")]
+fn understand<'a>(
+    endpoint: &'a LiveEndpoint,
+    headers: &HeaderMap,
+    body: &'a [u8],
+) -> Result<(Option<Cow<'a, str>>, Vec<Wanted>, Request<'a>), OipError> {
+    let (json, tail) = split(headers, body)?;
+    let request = parse(json)?;
+    let wanted = wanted(&request.outputs, &request.parameters)?;
+    let id = request.id.clone();
+    Ok((id, wanted, columns(endpoint, request, tail)?))
 }
 
 pub(crate) fn too_large() -> OipError {

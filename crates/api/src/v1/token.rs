@@ -24,6 +24,8 @@ pub(crate) fn router() -> Router<ApiState> {
 struct Issue {
     name: String,
     role: Role,
+    #[serde(default)]
+    rate_per_second: Option<u32>,
 }
 
 async fn issue(
@@ -31,7 +33,8 @@ async fn issue(
     caller: Caller,
     Body(body): Body<Issue>,
 ) -> Answer<IssuedToken> {
-    Ok(Json(state.app.issue_token(&caller.0, &body.name, body.role).await?))
+    let (name, rate) = (&body.name, body.rate_per_second);
+    Ok(Json(state.app.issue_limited_token(&caller.0, name, body.role, rate).await?))
 }
 
 async fn list(State(state): State<ApiState>, caller: Caller) -> Answer<Vec<Token>> {

@@ -39,6 +39,11 @@ impl Server {
         self.test.app.issue_token(&admin, &actor(role.as_str(), role).name, role).await.unwrap().token
     }
 
+    /// The whole response to a request.
+    pub(crate) async fn raw(&self, request: Request<Body>) -> axum::response::Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     pub(crate) async fn send(
         &self,
         method: &str,

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 
-const PAGES: [(&str, &str, &str); 7] = [
+const PAGES: [(&str, &str, &str); 8] = [
     ("GL0001", "Say who you are", include_str!("../../help/GL0001.md")),
     ("GL0002", "Not allowed", include_str!("../../help/GL0002.md")),
     ("GL0003", "Not found", include_str!("../../help/GL0003.md")),
@@ -12,6 +12,7 @@ const PAGES: [(&str, &str, &str); 7] = [
     ("GL0005", "The present state does not allow it", include_str!("../../help/GL0005.md")),
     ("GL0006", "Try again later", include_str!("../../help/GL0006.md")),
     ("GL0007", "Something went wrong in the server", include_str!("../../help/GL0007.md")),
+    ("GL0008", "Ask more slowly", include_str!("../../help/GL0008.md")),
 ];
 
 /// Prints the help page of `code`, or the list.

@@ -1,5 +1,6 @@
 //! `greenlight lake …`: the event log of a data folder whose server is not running.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -7,6 +8,7 @@ use greenlight_app::AppError;
 use serde_json::json;
 
 use crate::failure::Failure;
+use crate::server::{self, Settings};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Lake {
@@ -23,7 +25,8 @@ pub(crate) enum Lake {
 impl Lake {
     pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
         let Self::Ids { endpoint, data } = self;
-        let app = crate::server::open(&data, None).await?;
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let app = server::open(&Settings::new(data, nowhere)).await?;
         let ids = app.lake.prediction_ids(&endpoint).await.map_err(AppError::from)?;
         if json {
             println!("{}", json!(ids));

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::Failure;
-use crate::server::{self, Settings};
+use crate::server::{self, Settings, Stop};
+use crate::telemetry::{self, Collector};
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
@@ -19,23 +20,43 @@ pub(crate) struct Serve {
     /// Database URL; SQLite in the data folder when left out, or postgres://…
     #[arg(long, env = "GREENLIGHT_DATABASE", hide_env_values = true)]
     database: Option<String>,
+    /// Folder of the artifacts; in the data folder when left out. Servers that share a database must share it.
+    #[arg(long, env = "GREENLIGHT_ARTIFACTS")]
+    artifacts: Option<PathBuf>,
     /// Address to listen on. Anything but the loopback lets other machines in.
     #[arg(long, env = "GREENLIGHT_LISTEN", default_value = "127.0.0.1:5170")]
     listen: SocketAddr,
     /// Seconds between settling in the background; 0 never settles by itself.
     #[arg(long, default_value_t = 60)]
     settle_every: u64,
+    /// Most open connections; the next ones wait until one ends.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections: u32,
+    /// Most memory of loaded models, MiB; half of the machine's when left out.
+    #[arg(long)]
+    model_memory: Option<usize>,
+    /// Seconds between the signal to stop and refusing connections: not ready, but answering.
+    #[arg(long, default_value_t = 5)]
+    drain_seconds: u64,
+    /// Seconds that requests in flight may take after that.
+    #[arg(long, default_value_t = 30)]
+    drain_limit: u64,
+    /// Where traces go: the gRPC address of an OpenTelemetry collector, such as http://127.0.0.1:4317.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp: Option<String>,
+    /// Share of the requests without a traceparent that are traced, 0 to 1.
+    #[arg(long, default_value_t = 0.01, value_parser = share)]
+    trace_ratio: f64,
 }
 
 impl Serve {
     pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
-        let filter =
-            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,greenlight=info"));
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-        let settle_every = (self.settle_every > 0).then(|| Duration::from_secs(self.settle_every));
-        let settings =
-            Settings { data: self.data, database: self.database, listen: self.listen, settle_every };
-        let running = server::start(&settings).await?;
+        let ratio = self.trace_ratio;
+        let collector =
+            self.otlp.as_ref().filter(|url| !url.is_empty()).map(|url| Collector { url: url.clone(), ratio });
+        let traces = telemetry::start(collector.as_ref())?;
+        let running = server::start(&self.settings(), traces.as_ref()).await?;
+        let mut signals = Signals::listen()?;
         if json {
             println!("{}", json!({ "url": running.url, "first_token": running.first_token }));
         } else {
@@ -45,16 +66,51 @@ impl Serve {
                 println!("Next: export GREENLIGHT_TOKEN=… and 'greenlight apply -f examples/bank/'");
             }
         }
-        wait_for_signal().await?;
-        tracing::info!("stopping: requests in flight are finished first");
-        running.stop().await
+        signals.next().await;
+        tracing::info!("stopping: requests in flight are finished first; another signal ends them");
+        let (drain, limit) = (Duration::from_secs(self.drain_seconds), Duration::from_secs(self.drain_limit));
+        running.stop(Stop { drain, limit }, signals.next()).await?;
+        if let Some(traces) = traces {
+            traces.end().await;
+        }
+        Ok(())
+    }
+
+    fn settings(&self) -> Settings {
+        let usual = Settings::new(self.data.clone(), self.listen);
+        Settings {
+            database: self.database.clone(),
+            artifacts: self.artifacts.clone(),
+            settle_every: (self.settle_every > 0).then(|| Duration::from_secs(self.settle_every)),
+            max_connections: self.max_connections,
+            model_memory: self
+                .model_memory
+                .map_or(usual.model_memory, |mebibytes| mebibytes.saturating_mul(1 << 20)),
+            ..usual
+        }
     }
 }
 
-async fn wait_for_signal() -> Result<(), Failure> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => Ok(result?),
-        _ = terminate.recv() => Ok(()),
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| format!("'{text}' is not a share from 0 to 1"))
+}
+
+/// What tells a server to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }

@@ -79,6 +79,9 @@ pub(crate) enum Token {
         /// viewer, scientist, approver, operator or admin.
         #[arg(long)]
         role: String,
+        /// Most requests a second on each server, such as 100/s; as many as it likes when left out.
+        #[arg(long, value_parser = rate)]
+        rate: Option<u32>,
         #[command(flatten)]
         server: Server,
     },
@@ -96,12 +99,18 @@ pub(crate) enum Token {
     },
 }
 
+/// Requests a second: `100/s`.
+fn rate(text: &str) -> Result<u32, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    number.parse().map_err(|_| format!("'{text}' is not a number of requests a second, such as 100/s"))
+}
+
 impl Token {
     pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
         match self {
-            Self::Issue { name, role, server } => {
-                let issued =
-                    server.client()?.post("/v1/tokens", &json!({ "name": name, "role": role })).await?;
+            Self::Issue { name, role, rate, server } => {
+                let body = json!({ "name": name, "role": role, "rate_per_second": rate });
+                let issued = server.client()?.post("/v1/tokens", &body).await?;
                 show(json, &issued, |t| {
                     format!("{}  (shown once; {} as {})", text(t, "token"), text(t, "name"), text(t, "role"))
                 });
@@ -109,13 +118,15 @@ impl Token {
             Self::List { server } => {
                 let tokens = server.client()?.get("/v1/tokens").await?;
                 show(json, &tokens, |t| {
-                    let mut rows = vec![row(["id", "name", "role", "created", "revoked"])];
+                    let mut rows = vec![row(["id", "name", "role", "rate", "created", "revoked"])];
                     for token in t.as_array().into_iter().flatten() {
                         let date = |key: &str| text(token, key).get(..10).unwrap_or("").to_owned();
+                        let rate = token["rate_per_second"].as_u64().map(|rate| format!("{rate}/s"));
                         rows.push(row([
                             &text(token, "id"),
                             &text(token, "name"),
                             &text(token, "role"),
+                            &rate.unwrap_or_default(),
                             &date("created_at"),
                             &date("revoked_at"),
                         ]));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::process::{BINARY, Server, manifests};
 
-const ENDPOINT: &str = "term-deposit-calls";
+pub(crate) const ENDPOINT: &str = "term-deposit-calls";
 const WORKERS: usize = 8;
 /// Three in every run of the tests; `GREENLIGHT_KILLS=50` for a long one.
 static KILLS: LazyLock<usize> =
@@ -23,7 +23,7 @@ struct Known {
     duplicates: usize,
 }
 
-fn request(client: &str, at: &str) -> Value {
+pub(crate) fn request(client: &str, at: &str) -> Value {
     let tensor = |name: &str, datatype: &str, value: Value| json!({ "name": name, "datatype": datatype, "shape": [1], "data": [value] });
     let text = |name: &str, value: &str| tensor(name, "BYTES", json!(value));
     let number = |name: &str, value: f64| tensor(name, "FP64", json!(value));

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod kill;
+mod operations;
 mod pages;
 mod process;
 mod verbs;

@@ -23,9 +23,15 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on a free port and waits until it answers.
     pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(data: &Path, more: &[&str]) -> Self {
         let mut child = Command::new(BINARY)
             .args(["serve", "--json", "--listen", "127.0.0.1:0", "--settle-every", "0", "--data"])
             .arg(data)
+            .args(more)
             .env("RUST_LOG", "error")
             .stdout(Stdio::piped())
             .spawn()
@@ -44,6 +50,17 @@ impl Server {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// SIGTERM: please stop.
+    pub(crate) fn terminate(&self) {
+        let kill = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status();
+        assert!(kill.unwrap().success());
+    }
+
+    /// Waits until it has ended by itself; whether it ended well.
+    pub(crate) fn ended(mut self) -> bool {
+        self.child.wait().unwrap().success()
     }
 
     /// Runs a verb against this server.

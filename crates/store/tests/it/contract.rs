@@ -92,6 +92,9 @@ pub(crate) async fn audit_is_newest_first_and_rolls_back_with_its_change(store: 
     assert_eq!(seen, [2, 0]);
     assert_eq!(audit::newest(&mut connection, None, 1).await.unwrap().len(), 1);
     assert!(audit::newest(&mut connection, Some("other"), 10).await.unwrap().is_empty());
+    let (all, newest) = audit::count_above(&mut connection, "").await.unwrap();
+    assert!(all >= 2 && newest == NOW.at);
+    assert_eq!(audit::count_above(&mut connection, &lines[0].id).await.unwrap(), (0, Micros(0)));
 }
 
 pub(crate) async fn business_cases_are_superseded_by_date(store: &Store) {
@@ -288,6 +291,8 @@ pub(crate) async fn routes_are_appended(store: &Store) {
         route::insert(&mut tx, "e", &routes, "why", NOW).await.unwrap();
     }
     assert_eq!(route::current(&mut tx, "e").await.unwrap().champion_percent, 20);
+    let published = endpoint::published(&mut tx).await.unwrap();
+    assert_eq!(published.iter().map(|p| (p.name.as_str(), p.route_version)).collect::<Vec<_>>(), [("e", 2)]);
     let history = route::history(&mut tx, "e").await.unwrap();
     assert_eq!(history.iter().map(|h| h.routes.version).collect::<Vec<_>>(), [2, 1]);
     let twice = route::insert(&mut tx, "e", &Routes { version: 2, ..Routes::default() }, "why", NOW)
@@ -351,8 +356,10 @@ pub(crate) async fn statistics_add_up_and_postings_are_summed(store: &Store) {
 pub(crate) async fn tokens_are_revoked_once(store: &Store) {
     let ada = Actor { name: "ada".into(), role: Role::Approver };
     let mut tx = store.begin().await.unwrap();
-    token::insert(&mut tx, "t1", &ada, "hash", NOW).await.unwrap();
-    assert_eq!(token::valid(&mut tx).await.unwrap(), [("hash".to_owned(), ada)]);
+    token::insert(&mut tx, "t1", &ada, ("hash", Some(100)), NOW).await.unwrap();
+    let valid = token::valid(&mut tx).await.unwrap();
+    let kept = token::ValidToken { secret_hash: "hash".into(), actor: ada, rate_per_second: Some(100) };
+    assert_eq!(valid, [kept]);
     assert!(token::revoke(&mut tx, "t1", NOW.at).await.unwrap());
     assert!(!token::revoke(&mut tx, "t1", NOW.at).await.unwrap());
     assert!(token::valid(&mut tx).await.unwrap().is_empty());

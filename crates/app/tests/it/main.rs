@@ -1,0 +1,6 @@
+//! Use cases over embedded storage: what needs more than one application, or time that passes.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod rate;
+mod reload;

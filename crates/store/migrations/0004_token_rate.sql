@@ -1,0 +1,1 @@
+alter table token add column rate_per_second bigint;
