@@ -1,11 +1,14 @@
 //! The verbs. Every step of the demo is one; each takes `--json`.
 
 mod explain;
+mod kv;
 mod lake;
 mod look;
 mod model;
+mod outcome;
 mod release;
 mod replay;
+mod score;
 mod serve;
 mod setup;
 
@@ -101,9 +104,14 @@ enum Verb {
     /// What an endpoint earned.
     #[command(subcommand)]
     Ledger(look::Ledger),
-    /// Post outcomes.
+    /// Say what happened to predicted units.
     #[command(subcommand)]
-    Outcome(look::Outcome),
+    Outcome(outcome::Outcome),
+    /// Run a model or an endpoint's decisions over a whole file or table.
+    Score(score::Score),
+    /// Tables of batch predictions that clients look up by key.
+    #[command(subcommand)]
+    Kv(kv::Kv),
     /// The audit trail, newest first.
     Audit(look::Audit),
     /// The event log of a data folder whose server is not running.
@@ -137,6 +145,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Endpoint(verb) => verb.run(json).await,
         Verb::Ledger(verb) => verb.run(json).await,
         Verb::Outcome(verb) => verb.run(json).await,
+        Verb::Score(verb) => verb.run(json).await,
+        Verb::Kv(verb) => verb.run(json).await,
         Verb::Audit(verb) => verb.run(json).await,
         Verb::Lake(verb) => verb.run(json).await,
         Verb::Replay(verb) => verb.run(json).await,

@@ -43,7 +43,7 @@ pub(crate) async fn run(demo: Demo) -> Result<(), Failure> {
     let started = Instant::now();
     let temporary = tempfile::Builder::new().prefix("greenlight-demo-").tempdir()?;
     let data = demo.data.clone().unwrap_or_else(|| temporary.path().to_owned());
-    let settings = Settings { data, database: None, listen: demo.listen, settle_every: None };
+    let settings = Settings { data, database: None, online: None, listen: demo.listen, settle_every: None };
     let running = server::start(&settings).await?;
     let Some(first) = &running.first_token else {
         let problem = "this data folder has been used before; the demo needs an empty one (leave --data out)";

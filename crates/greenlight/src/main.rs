@@ -13,6 +13,7 @@ mod failure;
 mod jobs;
 mod manifest;
 mod replay;
+mod score;
 mod server;
 mod table;
 

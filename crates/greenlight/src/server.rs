@@ -12,6 +12,7 @@ use greenlight_app::token::IssuedToken;
 use greenlight_app::{App, AppError, Parts};
 use greenlight_inference::Runtime;
 use greenlight_lake::LocalLake;
+use greenlight_online::Store as Online;
 use greenlight_serving::Serving;
 use greenlight_store::Store;
 use tokio::net::TcpListener;
@@ -27,6 +28,8 @@ pub(crate) struct Settings {
     pub data: PathBuf,
     /// Database URL; the embedded one when absent.
     pub database: Option<String>,
+    /// Where keys and values lie: `redis://…`; a folder of the data when absent.
+    pub online: Option<String>,
     /// Address.
     pub listen: SocketAddr,
     /// How often to settle in the background; never when absent.
@@ -59,14 +62,25 @@ impl Running {
 }
 
 /// Opens a data folder: database, lake (recovering what a crash left behind), artifacts, models.
-pub(crate) async fn open(data: &Path, database: Option<&str>) -> Result<Arc<App>, Failure> {
+pub(crate) async fn open(
+    data: &Path,
+    database: Option<&str>,
+    online: Option<&str>,
+) -> Result<Arc<App>, Failure> {
     std::fs::create_dir_all(data).map_err(|e| Failure::Input(format!("{}: {e}", data.display())))?;
     let embedded = format!("sqlite:{}", data.join("greenlight.db").display());
+    let folder = format!("embedded:{}", data.join("online").display());
+    let online = Online::open(online.unwrap_or(&folder)).await.map_err(AppError::from)?;
+    if let Err(error) = online.check().await {
+        // Serving goes on without it; what needs it says so until it is back.
+        tracing::warn!(%error, "the online store does not answer");
+    }
     let app = App::start(Parts {
         store: Store::connect(database.unwrap_or(&embedded)).await.map_err(AppError::from)?,
         lake: Arc::new(LocalLake::open(data.join("lake")).map_err(AppError::from)?),
         runtime: Arc::new(Runtime),
         artifacts: Artifacts::open(data.join("artifacts"))?,
+        online,
         clock: Clock::System,
     })
     .await?;
@@ -75,7 +89,7 @@ pub(crate) async fn open(data: &Path, database: Option<&str>) -> Result<Arc<App>
 
 /// Starts a server.
 pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
-    let app = open(&settings.data, settings.database.as_deref()).await?;
+    let app = open(&settings.data, settings.database.as_deref(), settings.online.as_deref()).await?;
     let first_token = app.issue_first_token().await?;
     let serving = Arc::new(Serving::start(Arc::clone(&app)));
     let state = ApiState { app: Arc::clone(&app), serving };
@@ -92,6 +106,7 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
     if let Some(every) = settings.settle_every {
         tokio::spawn(jobs::settle_and_look(Arc::clone(&app), every));
     }
+    tokio::spawn(jobs::purge(Arc::clone(&app)));
     Ok(Running { url, app, first_token, stop, ended })
 }
 

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
 use greenlight_app::lake::{
-    DatasetShape, JoinedBatch, Lake, LakeError, LateBatch, Settlement, ShadowRow, TrafficRow,
+    DatasetShape, JoinedBatch, Lake, LakeError, LateBatch, Settlement, ShadowRow, TrafficRow, UnitAt,
 };
 use greenlight_domain::endpoint::check_name;
 use greenlight_domain::frame::{Field, Frame};
@@ -20,7 +21,7 @@ use greenlight_domain::time::Micros;
 
 use crate::endpoint::Endpoint;
 use crate::query::Reader;
-use crate::{dataset, decode, error, session};
+use crate::{dataset, decode, error, session, upload};
 
 /// Bounds of the lake.
 #[derive(Debug, Clone)]
@@ -210,6 +211,19 @@ impl Lake for LocalLake {
             ids.extend(decode::ids(batch)?);
         }
         Ok(ids)
+    }
+
+    async fn newest_predictions(
+        &self,
+        endpoint: &str,
+        asked: &[UnitAt],
+        window_us: i64,
+    ) -> Result<Vec<Option<PredictionId>>, LakeError> {
+        self.reader(endpoint).await?.1.newest_predictions(asked, window_us).await
+    }
+
+    async fn decode_parquet(&self, file: Bytes, most_rows: usize) -> Result<Frame, LakeError> {
+        upload::decode(file, most_rows).await
     }
 
     async fn dataset_shape(&self, file: &Path) -> Result<DatasetShape, LakeError> {

@@ -264,7 +264,7 @@ async fn write_parquet(
     Ok((adds, Some(Action::Metadata(metadata))))
 }
 
-fn table_schema(table: &DeltaTable) -> Result<Schema, DeltaTableError> {
+pub(crate) fn table_schema(table: &DeltaTable) -> Result<Schema, DeltaTableError> {
     Ok(table.snapshot()?.schema().as_ref().try_into_arrow()?)
 }
 

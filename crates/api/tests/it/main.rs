@@ -4,4 +4,6 @@
 
 mod access;
 mod bad_input;
+mod kv;
+mod outcome;
 mod server;

@@ -23,7 +23,7 @@ pub(crate) enum Lake {
 impl Lake {
     pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
         let Self::Ids { endpoint, data } = self;
-        let app = crate::server::open(&data, None).await?;
+        let app = crate::server::open(&data, None, None).await?;
         let ids = app.lake.prediction_ids(&endpoint).await.map_err(AppError::from)?;
         if json {
             println!("{}", json!(ids));

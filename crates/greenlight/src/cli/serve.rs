@@ -19,6 +19,9 @@ pub(crate) struct Serve {
     /// Database URL; SQLite in the data folder when left out, or postgres://…
     #[arg(long, env = "GREENLIGHT_DATABASE", hide_env_values = true)]
     database: Option<String>,
+    /// Where tables of batch predictions lie: the data folder when left out, or redis://… or rediss://…
+    #[arg(long, env = "GREENLIGHT_ONLINE", hide_env_values = true)]
+    online: Option<String>,
     /// Address to listen on. Anything but the loopback lets other machines in.
     #[arg(long, env = "GREENLIGHT_LISTEN", default_value = "127.0.0.1:5170")]
     listen: SocketAddr,
@@ -33,8 +36,13 @@ impl Serve {
             EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,greenlight=info"));
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
         let settle_every = (self.settle_every > 0).then(|| Duration::from_secs(self.settle_every));
-        let settings =
-            Settings { data: self.data, database: self.database, listen: self.listen, settle_every };
+        let settings = Settings {
+            data: self.data,
+            database: self.database,
+            online: self.online,
+            listen: self.listen,
+            settle_every,
+        };
         let running = server::start(&settings).await?;
         if json {
             println!("{}", json!({ "url": running.url, "first_token": running.first_token }));

@@ -5,4 +5,5 @@
 mod kill;
 mod pages;
 mod process;
+mod score;
 mod verbs;

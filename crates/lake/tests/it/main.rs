@@ -6,6 +6,7 @@ mod contract;
 mod datasets;
 mod events;
 mod joins;
+mod score;
 mod seal;
 mod segments;
 mod settlements;
