@@ -176,7 +176,7 @@ pub async fn get_many(app: &App, actor: &Actor, table: &str, keys: &[String]) ->
     if keys.is_empty() || keys.len() > MAX_KEYS_READ {
         return Err(AppError::Invalid(format!("keys: send 1 to {MAX_KEYS_READ}, not {}", keys.len())));
     }
-    let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
+    let keys: Vec<&[u8]> = keys.iter().map(String::as_bytes).collect();
     let read = app.online.store.get_many(table, &keys, app.clock.now().0).await?;
     let generation = read.generation.ok_or_else(|| no_table(table))?;
     let values = read.values.iter().map(|value| value.as_ref().map(|bytes| raw(table, bytes)).transpose());

@@ -79,6 +79,7 @@ pub(crate) async fn run(client: &Client, plan: Plan) -> Result<Scored, Failure> 
             bar.inc(fresh);
         }
         if chunks == 0 {
+            output.discard().await?;
             return Err(Failure::Input(format!("{} has no rows; nothing was written", plan.input)));
         }
         output.finish(chunks).await?;

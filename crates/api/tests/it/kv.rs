@@ -18,9 +18,8 @@ impl Table<'_> {
     }
 
     async fn begin(&self, generation: &str) -> Value {
-        let begun =
-            self.send("POST", &format!("/scores/loads/{generation}"), &json!({ "expires_seconds": 3600 }));
-        begun.await.json
+        let path = format!("/scores/loads/{generation}");
+        self.send("POST", &path, &json!({ "expires_seconds": 3600 })).await.json
     }
 
     async fn put(&self, generation: &str, sequence: u64, key: &str, value: f64) -> Reply {

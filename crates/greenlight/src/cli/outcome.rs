@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use clap::Subcommand;
 use greenlight_app::AppError;
 use greenlight_app::outcome::MAX_OUTCOMES;
@@ -231,6 +232,6 @@ async fn rows(sender: &mut Sender, path: &Path) -> Result<(), Failure> {
         let batches: Vec<_> = pieces.into_iter().map(|piece| piece.kept).collect();
         let body = parquet_bytes(&batches).map_err(AppError::from)?;
         sender.send(PARQUET, body, &format!("row {}", sent + 1)).await?;
-        sent += batches.iter().map(|batch| batch.num_rows()).sum::<usize>();
+        sent += batches.iter().map(RecordBatch::num_rows).sum::<usize>();
     }
 }

@@ -156,3 +156,91 @@ async fn policy(client: &Client, name: &str) -> Result<(String, Option<Policy>),
     let value = ValueModel::compile(&spec, &features).map_err(AppError::from)?;
     Ok((reference, Some(Policy { endpoint: name.to_owned(), digest, value })))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::cast::AsArray;
+    use arrow_array::{ArrayRef, StringArray};
+    use greenlight_domain::frame::{Column, Frame};
+    use greenlight_domain::model::Signature;
+    use greenlight_domain::money::Currency;
+
+    /// A model whose probability is its input.
+    struct Echo(Signature);
+
+    impl Model for Echo {
+        fn signature(&self) -> &Signature {
+            &self.0
+        }
+
+        fn score(&self, rows: &Frame) -> Result<Vec<f64>, RuntimeError> {
+            Ok(rows.numbers("p").map_err(|e| RuntimeError::Signature(e.to_string()))?.to_vec())
+        }
+
+        fn flavor(&self) -> &'static str {
+            "echo"
+        }
+
+        fn memory_bytes(&self) -> usize {
+            0
+        }
+    }
+
+    fn scorer(expression: &str) -> Scorer {
+        let spec = ValueModelSpec {
+            expression: expression.to_owned(),
+            currency: Currency::EUR,
+            assumptions: vec![],
+            outcome: "bought".to_owned(),
+            decisions: vec!["skip".to_owned(), "call".to_owned()],
+            window_days: 7,
+        };
+        let features: Arc<[Field]> = [Field::number("earns"), Field::number("p")].into();
+        let value = ValueModel::compile(&spec, &features).unwrap();
+        let inputs: Arc<[Field]> = [Field::number("p")].into();
+        let signature = Signature { inputs, outputs: [Field::number("probability")].into() };
+        Scorer {
+            reference: "echo@1".to_owned(),
+            sha256: String::new(),
+            model: Arc::new(Echo(signature)),
+            features,
+            policy: Some(Policy { endpoint: "calls".to_owned(), digest: String::new(), value }),
+        }
+    }
+
+    fn piece(before: u64, rows: &[(f64, f64)]) -> Piece {
+        let features: Arc<[Field]> = [Field::number("earns"), Field::number("p")].into();
+        let columns = vec![
+            Column::Number(rows.iter().map(|r| r.0).collect()),
+            Column::Number(rows.iter().map(|r| r.1).collect()),
+        ];
+        let ids: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|_| "c1")));
+        let kept = RecordBatch::try_from_iter([("id", ids)]).unwrap();
+        Piece { before, features: Frame::new(features, columns).unwrap(), kept }
+    }
+
+    #[test]
+    fn every_row_gets_the_decision_of_the_highest_expected_value() {
+        let calls =
+            scorer("CASE WHEN decision = 'call' THEN outcomes.bought * features.earns - 5 ELSE 0 END");
+        // A call costs €5: worth it from p = 5 / earns on.
+        let pieces: Vec<Piece> =
+            (0..9).map(|i| piece(i * 3, &[(10.0, 0.49), (10.0, 0.51), (100.0, 0.06)])).collect();
+        let results = calls.score(&pieces).unwrap();
+        assert_eq!(results.len(), 9);
+        for batch in &results {
+            let decisions = batch.column_by_name("decision").unwrap().as_string::<i32>();
+            assert_eq!(decisions.iter().flatten().collect::<Vec<_>>(), ["skip", "call", "call"]);
+        }
+    }
+
+    #[test]
+    fn a_row_that_could_not_be_valued_is_named() {
+        let calls =
+            scorer("CASE WHEN decision = 'call' THEN outcomes.bought * features.earns - 5 ELSE 0 END");
+        let pieces = [piece(0, &[(10.0, 0.5)]), piece(1, &[(10.0, 0.5), (f64::NAN, 0.5)])];
+        let error = calls.score(&pieces).unwrap_err().to_string();
+        assert!(error.starts_with("row 3: ") && error.contains("coalesce"), "{error}");
+    }
+}

@@ -4,7 +4,7 @@
 //! generation of a key-value table; a Delta table shows what is committed so far.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use arrow_array::RecordBatch;
 use greenlight_app::AppError;
@@ -72,9 +72,15 @@ impl Output {
             (Target::Delta(folder), Some(work)) => {
                 let name = format!("greenlight-score-{}", job.id());
                 let taken = folder.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+                if taken && plan.force && !is_delta(folder) {
+                    // The folder may have been named by mistake.
+                    let problem =
+                        format!("{} is not a Delta table and not empty; it is not removed", folder.display());
+                    return Err(AppError::Conflict(problem).into());
+                }
                 let journal = Journal::open(work, job, plan, taken)?;
-                if journal.chunks() == 0 && plan.force && taken {
-                    remove_table(folder)?;
+                if taken && plan.force {
+                    std::fs::remove_dir_all(folder)?;
                 }
                 let table = DeltaOutput::open(folder, &name).await.map_err(AppError::from)?;
                 Ok(Self::Delta { table, journal })
@@ -116,6 +122,14 @@ impl Output {
         }
     }
 
+    /// Leaves nothing of a job that found no rows.
+    pub(super) async fn discard(self) -> Result<(), Failure> {
+        match self {
+            Self::Parquet { journal, .. } | Self::Delta { journal, .. } => journal.remove(),
+            Self::Kv(kv) => kv.client.delete(&kv.path).await.map(|_| ()),
+        }
+    }
+
     /// Shows the whole result and leaves nothing else behind.
     pub(super) async fn finish(self, chunks: u64) -> Result<(), Failure> {
         match self {
@@ -132,15 +146,6 @@ impl Output {
 
 fn blocking<T>(work: impl FnOnce() -> Result<T, LakeError>) -> Result<T, Failure> {
     Ok(tokio::task::block_in_place(work).map_err(AppError::from)?)
-}
-
-/// Removes a Delta table, and nothing that is none: the folder may have been named by mistake.
-fn remove_table(folder: &Path) -> Result<(), Failure> {
-    if is_delta(folder) {
-        return Ok(std::fs::remove_dir_all(folder)?);
-    }
-    let problem = format!("{} is not a Delta table and not empty; it is not removed", folder.display());
-    Err(AppError::Conflict(problem).into())
 }
 
 /// The load of a generation, on the server.

@@ -1,5 +1,6 @@
 //! Batches through real processes: SIGKILL in the middle, then the result of one run.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -8,6 +9,11 @@ use serde_json::Value;
 use crate::process::{BINARY, Server, manifests};
 
 const ROWS: u64 = 45_211;
+
+fn arguments<'a>(input: &'a str, output: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let all = ["score", "--model", "calls-boosted@1", "--input", input, "--output", output];
+    all.iter().chain(more).copied().collect()
+}
 
 struct World {
     server: Server,
@@ -29,19 +35,14 @@ impl World {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
-    fn arguments<'a>(&self, input: &'a str, output: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-        let all = ["score", "--model", "calls-boosted@1", "--input", input, "--output", output];
-        all.iter().chain(more).copied().collect()
-    }
-
     fn score(&self, input: &str, output: &str, more: &[&str]) -> Value {
-        self.server.json(&self.token, &self.arguments(input, output, more))
+        self.server.json(&self.token, &arguments(input, output, more))
     }
 
     /// A job that runs meanwhile.
     fn spawn(&self, input: &str, output: &str, more: &[&str]) -> Child {
         Command::new(BINARY)
-            .args(self.arguments(input, output, more))
+            .args(arguments(input, output, more))
             .env("GREENLIGHT_URL", &self.server.url)
             .env("GREENLIGHT_TOKEN", &self.token)
             .stdout(Stdio::null())
@@ -98,17 +99,25 @@ fn a_file_that_is_resumed_after_sigkill_is_the_file_of_one_run() {
 
     kill_when(world.spawn(bank, &twice, &more), || journalled(&twice) >= 3);
     assert!(!Path::new(&twice).exists(), "a file appears whole or not at all");
-    let again = world.arguments(bank, &twice, &more);
+    let again = arguments(bank, &twice, &more);
     world.refused(&again, 5, "go on with --resume");
     let other = ["--keep", "age", "--batch-rows", "500", "--resume"];
-    world.refused(&world.arguments(bank, &twice, &other), 5, "other columns to keep");
+    world.refused(&arguments(bank, &twice, &other), 5, "other columns to keep");
     let resume = ["--keep", "age,date,job", "--batch-rows", "500", "--resume"];
     let resumed = world.score(bank, &twice, &resume);
     assert!(resumed["resumed_after"].as_u64().unwrap() >= 1_500);
     assert_eq!(resumed["rows"].as_u64().unwrap() + resumed["resumed_after"].as_u64().unwrap(), ROWS);
     assert_eq!(std::fs::read(&twice).unwrap(), std::fs::read(&once).unwrap());
     world.refused(&again, 5, "exists");
-    world.refused(&world.arguments(bank, &world.at("new.parquet"), &["--keep", "salary"]), 2, "lacks salary");
+    let empty = world.at("empty.csv");
+    write_keyed(&empty, 0);
+    for output in [world.at("none.parquet"), "kv:none".to_owned()] {
+        world.refused(&arguments(&empty, &output, &["--key", "client"]), 2, "has no rows");
+    }
+    let left: Vec<_> =
+        std::fs::read_dir(world.folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_str().unwrap().starts_with("none")), "{left:?}");
+    world.refused(&arguments(bank, &world.at("new.parquet"), &["--keep", "salary"]), 2, "lacks salary");
     assert!(!Path::new(&world.at("new.parquet")).exists());
 }
 
@@ -123,9 +132,9 @@ fn a_delta_table_that_is_resumed_after_sigkill_holds_every_row_once() {
     kill_when(world.spawn(bank, &table, &more), || journalled(&table) >= 3);
     let resume = ["--keep", "age,job,balance,campaign", "--batch-rows", "1000", "--resume"];
     assert_eq!(world.score(bank, &table, &resume)["chunks"], 46);
-    world.refused(&world.arguments(bank, &table, &more), 5, "exists");
+    world.refused(&arguments(bank, &table, &more), 5, "exists");
     // The table is scored in turn, as an input: rows that were lost or doubled would be seen here.
-    let error = world.server.verb(&world.token, &world.arguments(&table, &back, &[]));
+    let error = world.server.verb(&world.token, &arguments(&table, &back, &[]));
     assert!(String::from_utf8_lossy(&error.stderr).contains("lacks"), "the model needs more columns");
     let mut rows = rows_of_table(Path::new(&table));
     let mut expected = rows_of_file(Path::new(&once));
@@ -165,7 +174,7 @@ fn rows_of_table(folder: &Path) -> Vec<String> {
 
 #[test]
 fn a_key_value_table_swaps_at_once_and_resumes_after_sigkill_of_either_side() {
-    let mut world = World::start();
+    let world = World::start();
     let keyed = world.at("keyed.csv");
     // The bank's file has no key, so the first columns that the model takes get one.
     write_keyed(&keyed, 20_000);
@@ -184,15 +193,13 @@ fn a_key_value_table_swaps_at_once_and_resumes_after_sigkill_of_either_side() {
         "the old generation serves until the new one is whole"
     );
     assert!(during["values"][0].is_null());
-    world.refused(&world.arguments(&keyed, "kv:scores", &more), 5, "go on with --resume");
+    world.refused(&arguments(&keyed, "kv:scores", &more), 5, "go on with --resume");
     let resume = ["--key", "client", "--batch-rows", "200", "--resume"];
-    world.refused(&world.arguments(&small, "kv:scores", &resume), 5, "of another job");
+    world.refused(&arguments(&small, "kv:scores", &resume), 5, "of another job");
 
-    let data = world.folder.path().join("data");
-    let stopped =
-        std::mem::replace(&mut world.server, Server::start(world.folder.path().join("x").as_path()));
-    stopped.kill();
-    world.server = Server::start(&data);
+    let World { server, token, folder } = world;
+    server.kill();
+    let world = World { server: Server::start(&folder.path().join("data")), token, folder };
     let resumed = world.score(&keyed, "kv:scores", &resume);
     assert!(resumed["resumed_after"].as_u64().unwrap() >= 600, "{resumed}");
     assert_eq!(resumed["chunks"], 100);
@@ -212,11 +219,9 @@ fn write_keyed(path: &str, rows: usize) {
                     poutcome,previous\n"
             .to_owned();
     for row in 0..rows {
-        text.push_str(&format!(
-            "client-{row},{},{},1,cellular,4,no,tertiary,no,management,no,married,may,-1,unknown,0\n",
-            18 + row % 70,
-            row % 5_000
-        ));
+        let (age, balance) = (18 + row % 70, row % 5_000);
+        let rest = "1,cellular,4,no,tertiary,no,management,no,married,may,-1,unknown,0";
+        writeln!(text, "client-{row},{age},{balance},{rest}").unwrap();
     }
     std::fs::write(path, text).unwrap();
 }

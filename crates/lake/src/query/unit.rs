@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arrow_array::types::Int64Type;
-use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, cast::AsArray};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, cast::AsArray};
 use deltalake::datafusion::common::ScalarValue;
 use deltalake::datafusion::datasource::MemTable;
 use greenlight_app::lake::{LakeError, UnitAt};

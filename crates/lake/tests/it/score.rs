@@ -1,5 +1,6 @@
 //! Batches: the same rows from every format and from any row on, and results that are written once.
 
+use std::fmt::Write;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,7 +55,7 @@ fn csv(folder: &Path) -> PathBuf {
     for i in 0..20_000_i64 {
         let age = if i % 7 == 0 { String::new() } else { format!("{i}.0") };
         let job = if i % 5 == 0 { String::new() } else { format!("\"job, \"\"{i}\"\"\"") };
-        text.push_str(&format!("{i},{job},{age},\"two\nlines\"\n"));
+        writeln!(text, "{i},{job},{age},\"two\nlines\"").unwrap();
     }
     std::fs::write(&path, text).unwrap();
     path
