@@ -107,7 +107,6 @@ enum Verb {
     /// Say what happened to predicted units.
     #[command(subcommand)]
     Outcome(outcome::Outcome),
-    /// Run a model or an endpoint's decisions over a whole file or table.
     Score(score::Score),
     /// Tables of batch predictions that clients look up by key.
     #[command(subcommand)]
