@@ -4,8 +4,10 @@ mod artifact;
 mod audit;
 mod endpoint;
 mod initiative;
+mod kv;
 mod manifest;
 mod model;
+mod outcome;
 mod release;
 mod token;
 
@@ -24,8 +26,10 @@ pub(crate) fn router() -> Router<ApiState> {
         .merge(audit::router())
         .merge(endpoint::router())
         .merge(initiative::router())
+        .merge(kv::router())
         .merge(manifest::router())
         .merge(model::router())
+        .merge(outcome::router())
         .merge(release::router())
         .merge(token::router())
         .fallback(|uri: Uri| async move { ApiError(AppError::not_found("path", uri.path(), "")) })

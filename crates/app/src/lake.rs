@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use greenlight_domain::frame::{Field, Frame};
 use greenlight_domain::prediction::{Outcome, PredictionBatch, PredictionId, Variant};
 use greenlight_domain::time::Micros;
@@ -166,6 +167,15 @@ pub struct Erased {
     pub outcomes: u64,
 }
 
+/// A unit at a moment, whose newest prediction is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitAt {
+    /// Which unit.
+    pub unit: Arc<str>,
+    /// When.
+    pub at: Micros,
+}
+
 /// Durable events and the joins over them.
 #[async_trait]
 pub trait Lake: Send + Sync + 'static {
@@ -227,6 +237,19 @@ pub trait Lake: Send + Sync + 'static {
 
     /// Deletes predictions with event time before `before`, and their outcomes.
     async fn delete_before(&self, endpoint: &str, before: Micros) -> Result<Erased, LakeError>;
+
+    /// For each of `asked`, in order: the newest sealed prediction of that unit (champion or holdout) with event time
+    /// in `[at - window_us, at]`; of several at one moment, that with the greatest id.
+    async fn newest_predictions(
+        &self,
+        endpoint: &str,
+        asked: &[UnitAt],
+        window_us: i64,
+    ) -> Result<Vec<Option<PredictionId>>, LakeError>;
+
+    /// The rows of a small Parquet file that a stranger sent: at most `most_rows`, and bounded bytes once decoded.
+    /// Columns become what they become in [`Lake::read_dataset`].
+    async fn decode_parquet(&self, file: Bytes, most_rows: usize) -> Result<Frame, LakeError>;
 
     /// The shape of a Parquet file.
     async fn dataset_shape(&self, file: &Path) -> Result<DatasetShape, LakeError>;

@@ -11,6 +11,7 @@ pub mod endpoint;
 pub mod erase;
 pub mod gate;
 pub mod initiative;
+pub mod kv;
 pub mod lake;
 pub mod ledger;
 pub mod live;
@@ -61,6 +62,8 @@ pub struct App {
     pub runtime: Arc<dyn ModelRuntime>,
     /// Artifacts by content.
     pub artifacts: Artifacts,
+    /// What batches wrote for clients to look up.
+    pub online: kv::Tables,
     /// The time.
     pub clock: Clock,
     /// Key of prediction ids.
@@ -88,6 +91,8 @@ pub struct Parts {
     pub runtime: Arc<dyn ModelRuntime>,
     /// Artifacts by content.
     pub artifacts: Artifacts,
+    /// Keys and values.
+    pub online: greenlight_online::Store,
     /// The time.
     pub clock: Clock,
     /// Most memory that loaded models may take, bytes.
@@ -106,6 +111,7 @@ impl App {
             lake: parts.lake,
             runtime: parts.runtime,
             artifacts: parts.artifacts,
+            online: kv::Tables::new(parts.online),
             clock: parts.clock,
             id_key,
             live: Arc::new(Live::default()),

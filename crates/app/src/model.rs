@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use greenlight_domain::dataset::ColumnRole;
 use greenlight_domain::frame::{Field, Frame};
 use greenlight_domain::model::{ModelVersion, Signature};
@@ -285,4 +286,16 @@ pub async fn view(app: &App, actor: &Actor, name: &str, version: i64) -> Result<
     let model = greenlight_store::model::get(&mut connection, name, version).await?.ok_or_else(missing)?;
     let run = greenlight_store::run::get(&mut connection, &model.run_id).await?.ok_or_else(missing)?;
     Ok(Trained { run, model })
+}
+
+/// The file of a model version, checked against its digest, for whoever scores elsewhere.
+pub async fn artifact(app: &App, actor: &Actor, name: &str, version: i64) -> Result<Bytes, AppError> {
+    allow(actor, Action::Download)?;
+    let mut connection = app.store.read().await?;
+    let model = greenlight_store::model::get(&mut connection, name, version).await?.ok_or_else(|| {
+        let hint = "list them with 'greenlight model list'";
+        AppError::not_found("model version", &format!("{name}@{version}"), hint)
+    })?;
+    drop(connection);
+    app.artifacts.get(&model.sha256).await
 }

@@ -36,10 +36,12 @@ pub enum Action {
     Release,
     /// Approve or reject a release.
     Approve,
-    /// Start, advance or roll back a rollout.
+    /// Start, advance or roll back a rollout, or swap a table of batch predictions: change what clients get.
     Rollout,
-    /// Ask an endpoint for predictions.
+    /// Ask an endpoint for predictions, or for one that a batch made.
     Infer,
+    /// Take a model's file away, to score with it elsewhere.
+    Download,
     /// Post outcomes and settle them.
     Record,
     /// Delete what was logged about a unit.
@@ -63,6 +65,7 @@ impl Role {
             Action::Rollout | Action::Infer | Action::Record | Action::Erase => {
                 matches!(self, Self::Operator | Self::Admin)
             }
+            Action::Download => matches!(self, Self::Scientist | Self::Operator | Self::Admin),
             Action::Tokens => self == Self::Admin,
             Action::Audit => matches!(self, Self::Approver | Self::Operator | Self::Admin),
         }

@@ -2,11 +2,14 @@
 
 mod erase;
 mod explain;
+mod kv;
 mod lake;
 mod look;
 mod model;
+mod outcome;
 mod release;
 mod replay;
+mod score;
 mod serve;
 mod setup;
 mod upstream;
@@ -103,9 +106,13 @@ enum Verb {
     /// What an endpoint earned.
     #[command(subcommand)]
     Ledger(look::Ledger),
-    /// Post outcomes.
+    /// Say what happened to predicted units.
     #[command(subcommand)]
-    Outcome(look::Outcome),
+    Outcome(outcome::Outcome),
+    Score(score::Score),
+    /// Tables of batch predictions that clients look up by key.
+    #[command(subcommand)]
+    Kv(kv::Kv),
     /// The audit trail, newest first.
     Audit(look::Audit),
     /// The event log of a data folder whose server is not running.
@@ -139,6 +146,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Endpoint(verb) => verb.run(json).await,
         Verb::Ledger(verb) => verb.run(json).await,
         Verb::Outcome(verb) => verb.run(json).await,
+        Verb::Score(verb) => verb.run(json).await,
+        Verb::Kv(verb) => verb.run(json).await,
         Verb::Audit(verb) => verb.run(json).await,
         Verb::Lake(verb) => verb.run(json).await,
         Verb::Replay(verb) => verb.run(json).await,

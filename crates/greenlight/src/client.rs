@@ -44,6 +44,36 @@ impl Client {
         self.send(Method::POST, path, Some(body.into())).await
     }
 
+    /// `POST path` with a body of another type than JSON.
+    pub(crate) async fn post_as(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Result<Value, Failure> {
+        let response = self.request(Method::POST, path, Some((content_type, body.into()))).await?;
+        self.read(response).await
+    }
+
+    /// `PUT path` with a JSON body.
+    pub(crate) async fn put_json(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
+        let body = serde_json::to_vec(body).map_err(|e| Failure::Input(e.to_string()))?;
+        self.put(path, body.into()).await
+    }
+
+    /// `GET path`, of which the bytes are wanted.
+    pub(crate) async fn download(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        let response = self.request(Method::GET, path, None).await?;
+        if !response.status().is_success() {
+            return Err(self
+                .read(response)
+                .await
+                .err()
+                .unwrap_or_else(|| Failure::Unreachable(format!("{} answered without a file", self.base))));
+        }
+        Ok(response.bytes().await.map_err(|e| self.unreachable(&e))?.to_vec())
+    }
+
     /// `DELETE path`.
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
         self.send(Method::DELETE, path, None).await
@@ -55,12 +85,22 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<Body>) -> Result<Value, Failure> {
-        let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
-        if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body);
-        }
-        let response = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let body = body.map(|body| ("application/json", body));
+        let response = self.request(method, path, body).await?;
         self.read(response).await
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, Body)>,
+    ) -> Result<Response, Failure> {
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
+        if let Some((content_type, body)) = body {
+            request = request.header("content-type", content_type).body(body);
+        }
+        request.send().await.map_err(|e| self.unreachable(&e))
     }
 
     async fn read(&self, response: Response) -> Result<Value, Failure> {

@@ -1,11 +1,11 @@
 //! Background jobs of a server, again and again: settle every endpoint and look at its rollout; follow what other
-//! servers change in the store.
+//! servers change in the store; purge the online store.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use greenlight_app::reload::Reloader;
-use greenlight_app::{App, release, rollout, settle};
+use greenlight_app::{App, erase, kv, release, rollout, settle};
 use greenlight_domain::release::Stage;
 
 /// How often a server looks whether the store was changed.
@@ -45,6 +45,44 @@ pub(crate) async fn settle_and_look(app: Arc<App>, every: Duration) {
         for endpoint in app.live.names() {
             if let Err(error) = once(&app, &endpoint).await {
                 tracing::warn!(%endpoint, %error, "settling in the background failed; it is tried again");
+            }
+        }
+    }
+}
+
+/// Seconds between purges: replaced tables keep their disk for about as long.
+const PURGE_EVERY: Duration = Duration::from_secs(30);
+
+/// Frees what expired or was replaced in the online store, until the server ends.
+pub(crate) async fn purge(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(PURGE_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match kv::purge(&app).await {
+            Ok(0) => {}
+            Ok(freed) => tracing::debug!(freed, "purged the online store"),
+            Err(error) => tracing::warn!(%error, "the online store was not purged; it is tried again"),
+        }
+    }
+}
+
+/// How often the log is searched for what was kept long enough.
+const RETAIN_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Deletes what endpoints have kept for as long as they are to, until the server ends.
+pub(crate) async fn retain(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(RETAIN_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        for endpoint in app.live.names() {
+            match erase::retain(&app, &App::system_actor(), &endpoint).await {
+                Ok(erased) if erased.predictions > 0 => {
+                    tracing::info!(%endpoint, predictions = erased.predictions, "deleted what was kept long enough");
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%endpoint, %error, "old rows were not deleted; it is tried again"),
             }
         }
     }

@@ -15,6 +15,7 @@ mod jobs;
 mod machine;
 mod manifest;
 mod replay;
+mod score;
 mod server;
 mod table;
 mod telemetry;

@@ -12,6 +12,7 @@ use greenlight_app::token::IssuedToken;
 use greenlight_app::{App, AppError, Parts};
 use greenlight_inference::Runtime;
 use greenlight_lake::LocalLake;
+use greenlight_online::Store as Online;
 use greenlight_serving::Serving;
 use greenlight_store::Store;
 use tokio::net::TcpListener;
@@ -31,6 +32,8 @@ pub(crate) struct Settings {
     pub database: Option<String>,
     /// Folder of the artifacts, when servers share it; in the data folder when absent.
     pub artifacts: Option<PathBuf>,
+    /// Where keys and values lie: `redis://…`; a folder of the data when absent.
+    pub online: Option<String>,
     /// Address.
     pub listen: SocketAddr,
     /// How often to settle in the background; never when absent.
@@ -48,6 +51,7 @@ impl Settings {
             data,
             database: None,
             artifacts: None,
+            online: None,
             listen,
             settle_every: None,
             max_connections: 10_000,
@@ -118,11 +122,18 @@ pub(crate) async fn open(settings: &Settings) -> Result<Arc<App>, Failure> {
     let embedded = format!("sqlite:{}", data.join("greenlight.db").display());
     let database = settings.database.as_deref().unwrap_or(&embedded);
     let artifacts = settings.artifacts.clone().unwrap_or_else(|| data.join("artifacts"));
+    let folder = format!("embedded:{}", data.join("online").display());
+    let online = Online::open(settings.online.as_deref().unwrap_or(&folder)).await.map_err(AppError::from)?;
+    if let Err(error) = online.check().await {
+        // Serving goes on without it; what needs it says so until it is back.
+        tracing::warn!(%error, "the online store does not answer");
+    }
     let app = App::start(Parts {
         store: Store::connect(database).await.map_err(AppError::from)?,
         lake: Arc::new(LocalLake::open(data.join("lake")).map_err(AppError::from)?),
         runtime: Arc::new(Runtime),
         artifacts: Artifacts::open(artifacts)?,
+        online,
         clock: Clock::System,
         model_memory: settings.model_memory,
     })
@@ -149,5 +160,7 @@ pub(crate) async fn start(settings: &Settings, traces: Option<&Traces>) -> Resul
     if let Some(every) = settings.settle_every {
         jobs.spawn(jobs::settle_and_look(Arc::clone(&app), every));
     }
+    jobs.spawn(jobs::purge(Arc::clone(&app)));
+    jobs.spawn(jobs::retain(Arc::clone(&app)));
     Ok(Running { url, app, first_token, connections, jobs })
 }

@@ -133,7 +133,7 @@ fn check_time(path: &Path, schema: &SchemaRef, time: &str) -> Result<usize, Lake
     Ok(at)
 }
 
-fn column_type(path: &Path, name: &str, data_type: &DataType) -> Result<ColumnType, LakeError> {
+pub(crate) fn column_type(path: &Path, name: &str, data_type: &DataType) -> Result<ColumnType, LakeError> {
     match data_type {
         DataType::Boolean
         | DataType::Date32
@@ -166,7 +166,7 @@ fn within(
     arrow_select::filter::filter_record_batch(batch, &kept).map_err(|e| error::corrupt(path, e))
 }
 
-fn push(part: &mut Column, column: &ArrayRef) -> Result<(), arrow_schema::ArrowError> {
+pub(crate) fn push(part: &mut Column, column: &ArrayRef) -> Result<(), arrow_schema::ArrowError> {
     match part {
         Column::Number(values) => values.extend(numbers(column)?),
         Column::Text(values) => {

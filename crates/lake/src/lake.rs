@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
 use greenlight_app::lake::{
-    DatasetShape, Erased, JoinedBatch, Lake, LakeError, LateBatch, Settlement, ShadowRow, TrafficRow,
+    DatasetShape, Erased, JoinedBatch, Lake, LakeError, LateBatch, Settlement, ShadowRow, TrafficRow, UnitAt,
 };
 use greenlight_domain::endpoint::check_name;
 use greenlight_domain::frame::{Field, Frame};
@@ -20,7 +21,7 @@ use greenlight_domain::time::Micros;
 
 use crate::endpoint::Endpoint;
 use crate::query::Reader;
-use crate::{dataset, decode, erase, error, session};
+use crate::{dataset, decode, erase, error, session, upload};
 
 /// Bounds of the lake.
 #[derive(Debug, Clone)]
@@ -218,6 +219,19 @@ impl Lake for LocalLake {
 
     async fn delete_before(&self, endpoint: &str, before: Micros) -> Result<Erased, LakeError> {
         erase::before(self.endpoint(endpoint)?.as_ref(), before).await
+    }
+
+    async fn newest_predictions(
+        &self,
+        endpoint: &str,
+        asked: &[UnitAt],
+        window_us: i64,
+    ) -> Result<Vec<Option<PredictionId>>, LakeError> {
+        self.reader(endpoint).await?.1.newest_predictions(asked, window_us).await
+    }
+
+    async fn decode_parquet(&self, file: Bytes, most_rows: usize) -> Result<Frame, LakeError> {
+        upload::decode(file, most_rows).await
     }
 
     async fn dataset_shape(&self, file: &Path) -> Result<DatasetShape, LakeError> {

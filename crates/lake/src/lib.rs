@@ -17,8 +17,10 @@ mod lake;
 mod log_repair;
 mod query;
 mod schema;
+pub mod score;
 mod segment;
 mod session;
 mod table;
+mod upload;
 
 pub use lake::{Limits, LocalLake};

@@ -323,7 +323,7 @@ fn properties_of_files() -> Result<WriterProperties, DeltaTableError> {
         .build())
 }
 
-fn table_schema(table: &DeltaTable) -> Result<Schema, DeltaTableError> {
+pub(crate) fn table_schema(table: &DeltaTable) -> Result<Schema, DeltaTableError> {
     Ok(table.snapshot()?.schema().as_ref().try_into_arrow()?)
 }
 

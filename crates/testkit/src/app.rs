@@ -26,6 +26,7 @@ pub struct TestApp {
     /// Its clock, which stands still until it is set.
     pub clock: Clock,
     folder: TempDir,
+    online: greenlight_online::Store,
 }
 
 /// A person of that role, named after it unless `name` says otherwise.
@@ -39,8 +40,11 @@ impl TestApp {
         let folder = tempfile::tempdir().unwrap();
         let lake = Arc::new(MemoryLake::default());
         let clock = Clock::standing_at("2022-01-01".parse().unwrap());
-        let app = start(&folder, &lake, &clock).await;
-        Self { app, lake, clock, folder }
+        // Opened once: a folder belongs to one store at a time, and a restart comes while the old application is alive.
+        let place = format!("embedded:{}", folder.path().join("online").display());
+        let online = greenlight_online::Store::open(&place).await.unwrap();
+        let app = start(&folder, &lake, &online, &clock).await;
+        Self { app, lake, clock, folder, online }
     }
 
     /// An application with the small initiative applied over a year of made-up history.
@@ -61,17 +65,23 @@ impl TestApp {
     /// Ends the application and starts it again over the same storage.
     pub async fn restart(&mut self) {
         self.app.store.close().await;
-        self.app = start(&self.folder, &self.lake, &self.clock).await;
+        self.app = start(&self.folder, &self.lake, &self.online, &self.clock).await;
     }
 }
 
-async fn start(folder: &TempDir, lake: &Arc<MemoryLake>, clock: &Clock) -> Arc<App> {
+async fn start(
+    folder: &TempDir,
+    lake: &Arc<MemoryLake>,
+    online: &greenlight_online::Store,
+    clock: &Clock,
+) -> Arc<App> {
     let url = format!("sqlite:{}", folder.path().join("greenlight.db").display());
     App::start(Parts {
         store: Store::connect(&url).await.unwrap(),
         lake: Arc::clone(lake) as Arc<dyn greenlight_app::lake::Lake>,
         runtime: Arc::new(ColumnRuntime) as Arc<dyn ModelRuntime>,
         artifacts: Artifacts::open(folder.path().join("artifacts")).unwrap(),
+        online: online.clone(),
         clock: clock.clone(),
         model_memory: 1 << 30,
     })

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use greenlight_app::lake::{
     DatasetShape, Erased, JoinedBatch, JoinedRow, Lake, LakeError, LateBatch, LateRow, Settlement, ShadowRow,
-    TrafficRow,
+    TrafficRow, UnitAt,
 };
 use greenlight_domain::frame::{Field, Frame};
 use greenlight_domain::prediction::{Outcome, Prediction, PredictionBatch, PredictionId, Variant};
@@ -30,6 +31,8 @@ pub struct MemoryLake {
     tables: Mutex<HashMap<String, Tables>>,
     /// The data set that `read_dataset` answers from, whatever file it is asked for.
     dataset: Mutex<Option<(Frame, String)>>,
+    /// The frame that `decode_parquet` answers with, whatever bytes it gets.
+    upload: Mutex<Option<Frame>>,
     full: std::sync::atomic::AtomicBool,
 }
 
@@ -37,6 +40,11 @@ impl MemoryLake {
     /// Makes `frame` the data set; `time` is its column of event times.
     pub fn set_dataset(&self, frame: Frame, time: &str) {
         *self.dataset.lock().unwrap() = Some((frame, time.to_owned()));
+    }
+
+    /// Makes `frame` what every Parquet file in a request decodes to.
+    pub fn set_upload(&self, frame: Frame) {
+        *self.upload.lock().unwrap() = Some(frame);
     }
 
     /// From now on every append and every table to open is refused as if the disk were full, until it is set back.
@@ -271,6 +279,32 @@ impl Lake for MemoryLake {
 
     async fn delete_before(&self, endpoint: &str, before: Micros) -> Result<Erased, LakeError> {
         Ok(self.with(endpoint, |t| t.delete(|p| p.at < before)))
+    }
+
+    async fn newest_predictions(
+        &self,
+        endpoint: &str,
+        asked: &[UnitAt],
+        window_us: i64,
+    ) -> Result<Vec<Option<PredictionId>>, LakeError> {
+        Ok(self.with(endpoint, |t| {
+            let newest = |asked: &UnitAt| {
+                t.predictions[..t.sealed_predictions]
+                    .iter()
+                    .filter(|p| p.variant != Variant::Shadow && p.unit == asked.unit)
+                    .filter(|p| p.at <= asked.at && p.at.0 >= asked.at.0 - window_us)
+                    .max_by_key(|p| (p.at, p.id))
+                    .map(|p| p.id)
+            };
+            asked.iter().map(newest).collect()
+        }))
+    }
+
+    async fn decode_parquet(&self, _file: Bytes, most_rows: usize) -> Result<Frame, LakeError> {
+        let frame = self.upload.lock().unwrap().clone();
+        let frame = frame.ok_or_else(|| LakeError::Corrupt("no upload was set".to_owned()))?;
+        assert!(frame.rows() <= most_rows);
+        Ok(frame)
     }
 
     async fn dataset_shape(&self, _file: &Path) -> Result<DatasetShape, LakeError> {

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 /// Each room of the house and the rooms it may build on. `testkit` may build on all of them, and none on it,
 /// other than in tests.
 const EDGES: &[(&str, &[&str])] = &[
-    ("greenlight", &["api", "web", "serving", "app", "lake", "inference", "store", "domain"]),
+    ("greenlight", &["api", "web", "serving", "app", "lake", "inference", "store", "online", "domain"]),
     ("api", &["app", "serving", "domain", "oip"]),
     ("web", &["app", "domain", "stats"]),
     ("serving", &["app", "domain"]),
     ("lake", &["app", "domain"]),
     ("inference", &["app", "domain", "evaluator", "oip"]),
-    ("app", &["store", "domain", "stats"]),
+    ("app", &["store", "online", "domain", "stats"]),
     ("evaluator", &[]),
     ("oip", &[]),
     ("online", &[]),

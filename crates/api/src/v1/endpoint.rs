@@ -1,4 +1,4 @@
-//! Endpoints: look, record outcomes, settle, the ledger.
+//! Endpoints: look, settle, the ledger.
 
 use axum::Json;
 use axum::Router;
@@ -7,21 +7,17 @@ use axum::routing::{delete, get, post};
 use greenlight_app::endpoint::{EndpointLine, EndpointView};
 use greenlight_app::lake::Erased;
 use greenlight_app::ledger::LedgerView;
-use greenlight_app::outcome::{PostedOutcome, Recorded};
 use greenlight_app::settle::Settled;
-use greenlight_app::{endpoint, erase, ledger, outcome, settle};
-use serde::Deserialize;
+use greenlight_app::{endpoint, erase, ledger, settle};
 
 use super::Answer;
 use crate::ApiState;
 use crate::auth::Caller;
-use crate::body::Body;
 
 pub(crate) fn router() -> Router<ApiState> {
     Router::new()
         .route("/endpoints", get(list))
         .route("/endpoints/{name}", get(show))
-        .route("/endpoints/{name}/outcomes", post(record))
         .route("/endpoints/{name}/settle", post(settle_now))
         .route("/endpoints/{name}/ledger", get(show_ledger))
         .route("/endpoints/{name}/units/{unit}", delete(erase_unit))
@@ -37,21 +33,6 @@ async fn show(
     Path(name): Path<String>,
 ) -> Answer<EndpointView> {
     Ok(Json(endpoint::view(&state.app, &caller.0, &name).await?))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Outcomes {
-    outcomes: Vec<PostedOutcome>,
-}
-
-async fn record(
-    State(state): State<ApiState>,
-    caller: Caller,
-    Path(name): Path<String>,
-    Body(body): Body<Outcomes>,
-) -> Answer<Recorded> {
-    Ok(Json(outcome::record(&state.app, &caller.0, &name, body.outcomes).await?))
 }
 
 async fn settle_now(

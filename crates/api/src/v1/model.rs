@@ -3,6 +3,8 @@
 use axum::Json;
 use axum::Router;
 use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use greenlight_app::Run;
 use greenlight_app::model::{self, RegisterModel};
@@ -13,6 +15,7 @@ use super::Answer;
 use crate::ApiState;
 use crate::auth::Caller;
 use crate::body::Body;
+use crate::problem::ApiError;
 
 pub(crate) fn router() -> Router<ApiState> {
     Router::new()
@@ -21,6 +24,7 @@ pub(crate) fn router() -> Router<ApiState> {
         .route("/models", get(list))
         .route("/models/{name}/versions", post(register))
         .route("/models/{name}/versions/{version}", get(show))
+        .route("/models/{name}/versions/{version}/artifact", get(artifact))
 }
 
 async fn train(State(state): State<ApiState>, caller: Caller, Path(name): Path<String>) -> Answer<Trained> {
@@ -50,4 +54,13 @@ async fn show(
     Path((name, version)): Path<(String, i64)>,
 ) -> Answer<Trained> {
     Ok(Json(model::view(&state.app, &caller.0, &name, version).await?))
+}
+
+async fn artifact(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path((name, version)): Path<(String, i64)>,
+) -> Result<impl IntoResponse, ApiError> {
+    let bytes = model::artifact(&state.app, &caller.0, &name, version).await?;
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes))
 }

@@ -16,6 +16,15 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/v1/releases/calls.1", "viewer scientist approver operator admin"),
     ("GET", "/v1/models", "viewer scientist approver operator admin"),
     ("GET", "/v1/models/honest/versions/1", "viewer scientist approver operator admin"),
+    ("GET", "/v1/models/honest/versions/1/artifact", "scientist operator admin"),
+    ("GET", "/v1/kv", "viewer scientist approver operator admin"),
+    ("POST", "/v1/kv/none", "operator admin"),
+    ("GET", "/v1/kv/none/key", "operator admin"),
+    ("DELETE", "/v1/kv/none", "operator admin"),
+    ("POST", "/v1/kv/scores/loads/g1", "operator admin"),
+    ("PUT", "/v1/kv/scores/loads/g1/1", "operator admin"),
+    ("POST", "/v1/kv/scores/loads/g1/publish", "operator admin"),
+    ("DELETE", "/v1/kv/scores/loads/none", "operator admin"),
     ("GET", "/v1/runs", "viewer scientist approver operator admin"),
     (
         "GET",
@@ -60,6 +69,8 @@ fn body(path: &str) -> &'static str {
         "/v1/releases" => r#"{"endpoint": "none", "model": "none@1"}"#,
         "/v1/tokens" => r#"{"name": "", "role": "viewer"}"#,
         "/v1/endpoints/calls/outcomes" => r#"{"outcomes": []}"#,
+        "/v1/kv/none" => r#"{"keys": ["c1"]}"#,
+        "/v1/kv/scores/loads/g1/1" => r#"{"rows": []}"#,
         p if p.ends_with("/versions") => {
             r#"{"sha256": "00", "dataset": "none@1", "trained_until": "2020-01-01"}"#
         }

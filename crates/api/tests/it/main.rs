@@ -4,5 +4,7 @@
 
 mod access;
 mod bad_input;
+mod kv;
 mod operations;
+mod outcome;
 mod server;

@@ -34,6 +34,13 @@ impl Server {
         Self { test, router }
     }
 
+    /// The same storage under a new application, as after a restart of the process.
+    pub(crate) async fn restart(&mut self) {
+        self.test.restart().await;
+        let serving = Arc::new(Serving::start(Arc::clone(&self.test.app)));
+        self.router = router(ApiState { app: Arc::clone(&self.test.app), serving });
+    }
+
     pub(crate) async fn token(&self, role: Role) -> String {
         let admin = App::system_actor();
         self.test.app.issue_token(&admin, &actor(role.as_str(), role).name, role).await.unwrap().token
@@ -51,8 +58,19 @@ impl Server {
         token: Option<&str>,
         body: impl Into<Body>,
     ) -> Reply {
+        self.send_as(method, path, token, "application/json", body).await
+    }
+
+    pub(crate) async fn send_as(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        content_type: &str,
+        body: impl Into<Body>,
+    ) -> Reply {
         let mut request =
-            Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+            Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, content_type);
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }

@@ -1,6 +1,4 @@
-//! Verbs that look, settle or record: initiatives, models, runs, endpoints, the ledger, the audit trail.
-
-use std::path::PathBuf;
+//! Verbs that look or settle: initiatives, models, runs, endpoints, the ledger, the audit trail.
 
 use clap::{Args, Subcommand};
 use greenlight_domain::money::{Currency, whole};
@@ -190,32 +188,6 @@ impl Ledger {
         let releases = client.get(&format!("/v1/releases?endpoint={endpoint}")).await?;
         let newest = releases.as_array().and_then(|r| r.iter().find(|r| r["stage"] != "stopped")).cloned();
         println!("{}", report::ledger(&ledger, &newest.unwrap_or_default()));
-        Ok(())
-    }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Outcome {
-    /// Post outcomes from a JSON file: {"outcomes": [{"prediction_id", "name", "value", "at"}, …]}.
-    Post {
-        /// Endpoint.
-        endpoint: String,
-        /// The file.
-        #[arg(short, long)]
-        file: PathBuf,
-        #[command(flatten)]
-        server: Server,
-    },
-}
-
-impl Outcome {
-    pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
-        let Self::Post { endpoint, file, server } = self;
-        let bytes = std::fs::read(&file).map_err(|e| Failure::Input(format!("{}: {e}", file.display())))?;
-        let body: Value =
-            serde_json::from_slice(&bytes).map_err(|e| Failure::Input(format!("{}: {e}", file.display())))?;
-        let done = server.client()?.post(&format!("/v1/endpoints/{endpoint}/outcomes"), &body).await?;
-        show(json, &done, |d| format!("Recorded {} outcomes.", d["accepted"]));
         Ok(())
     }
 }

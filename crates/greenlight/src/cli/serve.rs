@@ -23,6 +23,9 @@ pub(crate) struct Serve {
     /// Folder of the artifacts; in the data folder when left out. Servers that share a database must share it.
     #[arg(long, env = "GREENLIGHT_ARTIFACTS")]
     artifacts: Option<PathBuf>,
+    /// Where tables of batch predictions lie: the data folder when left out, or redis://… or rediss://…
+    #[arg(long, env = "GREENLIGHT_ONLINE", hide_env_values = true)]
+    online: Option<String>,
     /// Address to listen on. Anything but the loopback lets other machines in.
     #[arg(long, env = "GREENLIGHT_LISTEN", default_value = "127.0.0.1:5170")]
     listen: SocketAddr,
@@ -81,6 +84,7 @@ impl Serve {
         Settings {
             database: self.database.clone(),
             artifacts: self.artifacts.clone(),
+            online: self.online.clone(),
             settle_every: (self.settle_every > 0).then(|| Duration::from_secs(self.settle_every)),
             max_connections: self.max_connections,
             model_memory: self

@@ -6,4 +6,5 @@ mod kill;
 mod operations;
 mod pages;
 mod process;
+mod score;
 mod verbs;

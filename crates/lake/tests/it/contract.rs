@@ -1,7 +1,7 @@
 //! The contract of the trait, written against `&dyn Lake` so that the fake can be held to it too.
 
-use greenlight_app::lake::Lake;
-use greenlight_domain::prediction::Variant;
+use greenlight_app::lake::{Lake, UnitAt};
+use greenlight_domain::prediction::{Prediction, Variant};
 
 use crate::events::{ENDPOINT, after, append, batch, features, lake, matured, outcome, prediction};
 
@@ -10,6 +10,7 @@ pub(crate) async fn contract(lake: &dyn Lake) {
     appends_are_seen_before_and_after_sealing(lake).await;
     the_latest_outcome_received_wins(lake).await;
     a_prediction_comes_back_as_it_went_in(lake).await;
+    the_newest_prediction_of_a_unit_is_found_at_any_moment(lake).await;
 }
 
 async fn appends_are_seen_before_and_after_sealing(lake: &dyn Lake) {
@@ -55,6 +56,33 @@ async fn a_prediction_comes_back_as_it_went_in(lake: &dyn Lake) {
     assert_eq!((row.release.as_deref(), row.champion_decision.as_deref()), (None, None));
     assert_eq!((row.decision.as_ref(), row.outcome), ("call", None));
     assert!((row.champion_propensity - 0.9).abs() < 1e-12);
+}
+
+async fn the_newest_prediction_of_a_unit_is_found_at_any_moment(lake: &dyn Lake) {
+    let of = |seconds, unit: &str, variant| Prediction { unit: unit.into(), ..prediction(seconds, variant) };
+    let (first, second) = (of(100, "it's c1", Variant::Champion), of(130, "it's c1", Variant::Holdout));
+    let logged = vec![
+        first.clone(),
+        second.clone(),
+        of(131, "it's c1", Variant::Shadow),
+        of(110, "c2", Variant::Champion),
+    ];
+    lake.append_predictions(ENDPOINT, &batch(logged)).await.unwrap();
+    lake.seal(ENDPOINT).await.unwrap();
+    let ask = |unit: &str, seconds| UnitAt { unit: unit.into(), at: after(seconds) };
+    let asked = [
+        ask("it's c1", 100),
+        ask("nobody", 120),
+        ask("it's c1", 129),
+        ask("it's c1", 140),
+        ask("it's c1", 99),
+        ask("it's c1", 191),
+        ask("it's c1", 140),
+    ];
+    let found = lake.newest_predictions(ENDPOINT, &asked, 60_000_000).await.unwrap();
+    let (first, second) = (Some(first.id), Some(second.id));
+    assert_eq!(found, [first, None, first, second, None, None, second]);
+    assert!(lake.newest_predictions(ENDPOINT, &[], 1).await.unwrap().is_empty());
 }
 
 #[tokio::test]

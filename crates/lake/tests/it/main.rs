@@ -7,6 +7,7 @@ mod datasets;
 mod erase;
 mod events;
 mod joins;
+mod score;
 mod seal;
 mod segments;
 mod settlements;

@@ -159,7 +159,8 @@ async fn a_late_or_revised_outcome_corrects_the_ledger_to_the_cent() {
     let view = || async { ledger::of_endpoint(world.app(), &dana(), "calls").await.unwrap().gross.minor };
     let before = view().await;
     let post = |value: f64| PostedOutcome {
-        prediction_id: id.to_string(),
+        prediction_id: Some(id.to_string()),
+        unit: None,
         name: "bought".into(),
         value,
         at: Micros(id.time().0 + 1),

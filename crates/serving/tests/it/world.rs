@@ -163,7 +163,13 @@ impl World {
     fn owe(&mut self, id: PredictionId, value: f64, at: Micros) {
         let delay = self.random.random_range(1..=5);
         let happens = Micros(at.0 + delay * DAY_US);
-        let post = PostedOutcome { prediction_id: id.to_string(), name: "bought".into(), value, at: happens };
+        let post = PostedOutcome {
+            prediction_id: Some(id.to_string()),
+            unit: None,
+            name: "bought".into(),
+            value,
+            at: happens,
+        };
         if self.random.random_bool(0.1) {
             self.due.entry(happens.day() + 1).or_default().push(post.clone());
         }
