@@ -6,6 +6,7 @@ mod endpoint;
 mod initiative;
 mod manifest;
 mod model;
+mod prediction;
 mod release;
 mod token;
 
@@ -26,6 +27,7 @@ pub(crate) fn router() -> Router<ApiState> {
         .merge(initiative::router())
         .merge(manifest::router())
         .merge(model::router())
+        .merge(prediction::router())
         .merge(release::router())
         .merge(token::router())
         .fallback(|uri: Uri| async move { ApiError(AppError::not_found("path", uri.path(), "")) })

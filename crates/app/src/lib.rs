@@ -6,7 +6,9 @@
 pub mod apply;
 pub mod artifact;
 pub mod clock;
+pub mod drift;
 pub mod endpoint;
+pub mod explain;
 pub mod gate;
 pub mod initiative;
 pub mod lake;
@@ -15,11 +17,13 @@ pub mod live;
 pub mod metrics;
 pub mod model;
 pub mod outcome;
+pub mod prediction;
 pub mod release;
 pub mod rollout;
 pub mod runtime;
 pub mod settle;
 pub mod token;
+pub mod traffic;
 pub mod training;
 
 mod audit;

@@ -2,6 +2,7 @@
 
 mod explain;
 mod lake;
+mod log;
 mod look;
 mod model;
 mod release;
