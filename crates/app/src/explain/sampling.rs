@@ -227,3 +227,107 @@ fn contributions(
     all.sort_by(|a, b| b.amount.abs().total_cmp(&a.amount.abs()));
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::RuntimeError;
+    use greenlight_domain::model::Signature;
+
+    /// `1 / (1 + exp(-(a · b + a + b)))`, whatever `c` is.
+    struct Product(Signature);
+
+    fn fields() -> Arc<[Field]> {
+        [Field::number("a"), Field::text("c"), Field::number("b")].into()
+    }
+
+    fn model() -> Product {
+        Product(Signature { inputs: fields(), outputs: [Field::number("probability")].into() })
+    }
+
+    fn frame(rows: &[(f64, f64)]) -> Frame {
+        let columns = vec![
+            Column::Number(rows.iter().map(|row| row.0).collect()),
+            Column::Text(rows.iter().enumerate().map(|(at, _)| Some(at.to_string().into())).collect()),
+            Column::Number(rows.iter().map(|row| row.1).collect()),
+        ];
+        Frame::new(fields(), columns).unwrap()
+    }
+
+    impl Model for Product {
+        fn signature(&self) -> &Signature {
+            &self.0
+        }
+
+        fn score(&self, rows: &Frame) -> Result<Vec<f64>, RuntimeError> {
+            let (a, b) = (rows.numbers("a").unwrap(), rows.numbers("b").unwrap());
+            Ok(a.iter().zip(b).map(|(a, b)| 1.0 / (1.0 + (-(a * b + a + b)).exp())).collect())
+        }
+
+        fn flavor(&self) -> &'static str {
+            "product"
+        }
+
+        fn memory_bytes(&self) -> usize {
+            0
+        }
+
+        /// Wrong on purpose: it adds up to no score but that of a probability of one half.
+        fn explain(&self, _: &Frame, _: usize) -> Result<Explanation, RuntimeError> {
+            Ok(Explanation { method: "wrong", unit: "log-odds", expected: 0.0, contributions: vec![0.0; 3] })
+        }
+    }
+
+    fn sample(row: (f64, f64), background: &[(f64, f64)], permutations: usize) -> ScoreExplanation {
+        let (model, frame_of_row) = (model(), frame(&[row]));
+        let probability = model.score(&frame_of_row).unwrap()[0];
+        let background = Background { rows: frame(background), source: "a test".to_owned() };
+        let plan = Plan::new(Some(permutations), Some(3)).unwrap();
+        sampled(&model, &frame_of_row, probability, &background, plan).unwrap()
+    }
+
+    fn amount(explanation: &ScoreExplanation, feature: &str) -> f64 {
+        explanation.contributions.iter().find(|part| part.feature == feature).unwrap().amount
+    }
+
+    #[test]
+    fn contributions_add_up_however_few_orders_are_walked() {
+        for permutations in [2, 3, 64] {
+            let found = sample((0.7, -1.3), &[(0.0, 0.0), (2.0, 1.0), (-1.0, 0.5)], permutations);
+            let sum = found.expected + found.contributions.iter().map(|part| part.amount).sum::<f64>();
+            assert!((sum - found.score).abs() < 1e-12, "{permutations}: {sum} {}", found.score);
+            assert_eq!(amount(&found, "c").abs(), 0.0, "an input that the model does not read adds nothing");
+        }
+    }
+
+    #[test]
+    fn symmetric_inputs_add_the_same() {
+        let found = sample((1.2, 1.2), &[(0.1, 0.1), (-0.4, -0.4)], 8);
+        assert!((amount(&found, "a") - amount(&found, "b")).abs() < 1e-12);
+    }
+
+    /// By hand, against one row at the origin: f(0,0) = 1/2, f(1,0) = f(0,1) = 1/(1+e⁻¹), f(1,1) = 1/(1+e⁻³); each of
+    /// the two adds half of f(1,1) − f(0,0).
+    #[test]
+    fn a_game_that_can_be_solved_by_hand() {
+        let found = sample((1.0, 1.0), &[(0.0, 0.0)], 2);
+        let whole = 1.0 / (1.0 + (-3.0_f64).exp()) - 0.5;
+        assert!((found.expected - 0.5).abs() < 1e-12);
+        assert!((amount(&found, "a") - whole / 2.0).abs() < 1e-12);
+        assert_eq!(found.sampling.unwrap().permutations, 2);
+    }
+
+    #[test]
+    fn an_explanation_that_does_not_add_up_is_not_taken() {
+        let model = model();
+        let at_half = frame(&[(0.0, 0.0)]);
+        assert!(own(&model, &at_half, 0.5).is_some());
+        assert!(own(&model, &at_half, 0.6).is_none());
+    }
+
+    #[test]
+    fn too_many_orders_are_refused() {
+        assert!(Plan::new(Some(1), None).is_err() && Plan::new(Some(MAX_PERMUTATIONS + 1), None).is_err());
+        assert!(Plan::new(Some(MAX_PERMUTATIONS), None).is_ok());
+    }
+}

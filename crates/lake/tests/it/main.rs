@@ -5,6 +5,7 @@
 mod contract;
 mod datasets;
 mod events;
+mod explore;
 mod joins;
 mod seal;
 mod segments;

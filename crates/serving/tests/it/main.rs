@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod assignment;
+mod explore;
 mod loop_;
 mod releases;
 mod world;
