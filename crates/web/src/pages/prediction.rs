@@ -65,13 +65,15 @@ pub fn list_page(view: &LogPage, actor: &Actor) -> Markup {
             None => (empty("No prediction has been asked for and sealed yet. Ask the endpoint, or replay history:",
                 &format!("greenlight endpoint show {}", view.endpoint))),
             Some(window) => {
-                p.muted {
+                @if !view.query.id.trim().is_empty() {
+                    p.muted { "The prediction with this id; no other filter counts beside it." }
+                } @else { p.muted {
                     "Sealed predictions with an event time from " (window.from) " to " (window.until) ", newest first."
                     @if let Some(extent) = view.extent {
                         " The log holds " (count(extent.predictions.cast_signed())) " rows from "
                         (extent.oldest.date()) " to " (extent.newest.date()) "."
                     }
-                }
+                } }
                 @if view.rows.is_empty() {
                     (empty("No prediction of this window fits. Loosen a filter, or widen the window:",
                         &format!("greenlight endpoint log {} --from {}", view.endpoint,
