@@ -8,6 +8,7 @@ mod kv;
 mod manifest;
 mod model;
 mod outcome;
+mod prediction;
 mod release;
 mod token;
 
@@ -30,6 +31,7 @@ pub(crate) fn router() -> Router<ApiState> {
         .merge(manifest::router())
         .merge(model::router())
         .merge(outcome::router())
+        .merge(prediction::router())
         .merge(release::router())
         .merge(token::router())
         .fallback(|uri: Uri| async move { ApiError(AppError::not_found("path", uri.path(), "")) })

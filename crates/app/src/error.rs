@@ -123,6 +123,12 @@ impl From<DomainError> for AppError {
     }
 }
 
+impl From<greenlight_stats::StatsError> for AppError {
+    fn from(error: greenlight_stats::StatsError) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}
+
 impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         match error {

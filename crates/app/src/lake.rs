@@ -3,6 +3,8 @@
 //! One of the two traits of the house. The real one stands in `greenlight-lake` with a contract suite, one in memory
 //! for tests of everything above it in `greenlight-testkit`.
 
+pub mod log;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +15,8 @@ use greenlight_domain::prediction::{Outcome, PredictionBatch, PredictionId, Vari
 use greenlight_domain::time::Micros;
 use serde::Serialize;
 use thiserror::Error;
+
+use self::log::{Disagreements, LogEntry, LogExtent, LogFilter, LogRow, LogSample, TrafficBucket, Window};
 
 /// Why the lake did not do something.
 #[derive(Debug, Error)]
@@ -227,6 +231,36 @@ pub trait Lake: Send + Sync + 'static {
 
     /// Sealed traffic by variant; with `release`, only rows logged while that release was rolling out.
     async fn traffic(&self, endpoint: &str, release: Option<&str>) -> Result<Vec<TrafficRow>, LakeError>;
+
+    /// Where the sealed log begins and ends; `None` while it is empty.
+    async fn log_extent(&self, endpoint: &str) -> Result<Option<LogExtent>, LakeError>;
+
+    /// Sealed predictions that the filter wants, newest first, each once.
+    async fn log_page(&self, endpoint: &str, filter: &LogFilter) -> Result<Vec<LogRow>, LakeError>;
+
+    /// One sealed prediction with features, outcomes, settlements and mirrors.
+    async fn log_entry(&self, endpoint: &str, id: PredictionId) -> Result<Option<LogEntry>, LakeError>;
+
+    /// About `rows` sealed predictions of the window, shadows left out, drawn by the random part of their ids;
+    /// never more than twice as many.
+    async fn log_sample(&self, endpoint: &str, window: Window, rows: usize) -> Result<LogSample, LakeError>;
+
+    /// Sealed traffic of the window by variant, shadows included, in stretches of `bucket_us`; at most
+    /// [`log::MAX_BUCKETS`] of them.
+    async fn traffic_over_time(
+        &self,
+        endpoint: &str,
+        window: Window,
+        bucket_us: i64,
+    ) -> Result<Vec<TrafficBucket>, LakeError>;
+
+    /// Where shadows and live answers of the window differ most, at most `most` rows.
+    async fn disagreements(
+        &self,
+        endpoint: &str,
+        window: Window,
+        most: usize,
+    ) -> Result<Disagreements, LakeError>;
 
     /// The ids that are durable now, sealed or not, for the reconciliation of a client's ledger.
     async fn prediction_ids(&self, endpoint: &str) -> Result<Vec<PredictionId>, LakeError>;

@@ -4,6 +4,7 @@ mod erase;
 mod explain;
 mod kv;
 mod lake;
+mod log;
 mod look;
 mod model;
 mod outcome;

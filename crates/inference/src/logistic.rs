@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use greenlight_app::runtime::{Model, RuntimeError};
+use greenlight_app::runtime::{Explanation, Model, RuntimeError};
 use greenlight_domain::frame::{Column, ColumnType, Field, Frame};
 use greenlight_domain::model::Signature;
 
@@ -154,6 +154,33 @@ impl Model for LogisticModel {
             *logit = logistic(*logit);
         }
         probabilities(logits)
+    }
+
+    /// Exact, because the logit is a sum: an input that is not known counts as it does when it is missing (a number
+    /// as the mean of training, a text as none that training knew), so what it adds is its term (baseline Shapley,
+    /// Sundararajan & Najmi, ICML 2020; for a sum it is the linear SHAP of Lundberg & Lee, NeurIPS 2017).
+    fn explain(&self, rows: &Frame, row: usize) -> Result<Explanation, RuntimeError> {
+        let mut contributions = Vec::with_capacity(self.terms.len());
+        for (position, (field, term)) in self.signature.inputs.iter().zip(&self.terms).enumerate() {
+            contributions.push(match (column(rows, position, field)?, term) {
+                (Column::Number(values), Term::Number { mean, standard_deviation, weight }) => values
+                    .get(row)
+                    .filter(|value| !value.is_nan())
+                    .map_or(0.0, |value| weight * ((value - mean) / standard_deviation)),
+                (Column::Text(texts), Term::Text { vocabulary, weights }) => {
+                    known_weight(vocabulary, weights, texts.get(row).and_then(Option::as_ref))
+                }
+                _ => {
+                    return Err(RuntimeError::Signature(format!("column '{}' changed its type", field.name)));
+                }
+            });
+        }
+        Ok(Explanation {
+            method: "exact linear SHAP, against the mean of training",
+            unit: "log-odds",
+            expected: self.intercept,
+            contributions,
+        })
     }
 }
 

@@ -11,6 +11,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use async_trait::async_trait;
 use bytes::Bytes;
 use deltalake::datafusion::execution::runtime_env::RuntimeEnv;
+use greenlight_app::lake::log::{
+    Disagreements, LogEntry, LogExtent, LogFilter, LogRow, LogSample, TrafficBucket, Window,
+};
 use greenlight_app::lake::{
     DatasetShape, Erased, JoinedBatch, Lake, LakeError, LateBatch, Settlement, ShadowRow, TrafficRow, UnitAt,
 };
@@ -199,6 +202,40 @@ impl Lake for LocalLake {
 
     async fn traffic(&self, endpoint: &str, release: Option<&str>) -> Result<Vec<TrafficRow>, LakeError> {
         self.reader(endpoint).await?.1.traffic(release).await
+    }
+
+    async fn log_extent(&self, endpoint: &str) -> Result<Option<LogExtent>, LakeError> {
+        self.reader(endpoint).await?.1.log_extent().await
+    }
+
+    async fn log_page(&self, endpoint: &str, filter: &LogFilter) -> Result<Vec<LogRow>, LakeError> {
+        self.reader(endpoint).await?.1.log_page(filter).await
+    }
+
+    async fn log_entry(&self, endpoint: &str, id: PredictionId) -> Result<Option<LogEntry>, LakeError> {
+        self.reader(endpoint).await?.1.log_entry(id).await
+    }
+
+    async fn log_sample(&self, endpoint: &str, window: Window, rows: usize) -> Result<LogSample, LakeError> {
+        self.reader(endpoint).await?.1.log_sample(window, rows).await
+    }
+
+    async fn traffic_over_time(
+        &self,
+        endpoint: &str,
+        window: Window,
+        bucket_us: i64,
+    ) -> Result<Vec<TrafficBucket>, LakeError> {
+        self.reader(endpoint).await?.1.traffic_over_time(window, bucket_us).await
+    }
+
+    async fn disagreements(
+        &self,
+        endpoint: &str,
+        window: Window,
+        most: usize,
+    ) -> Result<Disagreements, LakeError> {
+        self.reader(endpoint).await?.1.disagreements(window, most).await
     }
 
     async fn prediction_ids(&self, endpoint: &str) -> Result<Vec<PredictionId>, LakeError> {

@@ -3,6 +3,7 @@
 //! Every query bounds event time and prediction id with literals, so that Delta statistics skip the files of other
 //! days: prediction ids are UUIDv7, whose text sorts by time. Refuses to interpolate: values are parameters.
 
+mod explore;
 mod unit;
 
 use std::sync::Arc;

@@ -15,6 +15,7 @@
 //! | does the score rank | [`ranking`] | Mann & Whitney 1947; Hanley & McNeil 1982 |
 //! | is the score a probability | [`calibration`] | Brier 1950; Good 1952; Naeini et al. 2015 |
 //! | has the input moved | [`drift`] | Siddiqi 2006 |
+//! | why is this score what it is | [`shapley`] | Štrumbelj & Kononenko 2014 |
 //! | order statistics and sums | [`quantile`], [`moments`] | Hyndman & Fan 1996 |
 //!
 //! Every fallible function answers with [`StatsError`]; every interval is an [`Interval`].
@@ -28,6 +29,7 @@ pub mod moments;
 pub mod quantile;
 pub mod ranking;
 pub mod sample_ratio;
+pub mod shapley;
 pub mod two_sample;
 
 mod check;

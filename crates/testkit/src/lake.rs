@@ -1,11 +1,16 @@
 //! A lake in memory that keeps the contract of `greenlight_app::lake::Lake`.
 
+mod log;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use greenlight_app::lake::log::{
+    Disagreements, LogEntry, LogExtent, LogFilter, LogRow, LogSample, TrafficBucket, Window,
+};
 use greenlight_app::lake::{
     DatasetShape, Erased, JoinedBatch, JoinedRow, Lake, LakeError, LateBatch, LateRow, Settlement, ShadowRow,
     TrafficRow, UnitAt,
@@ -267,6 +272,40 @@ impl Lake for MemoryLake {
                 })
                 .collect()
         }))
+    }
+
+    async fn log_extent(&self, endpoint: &str) -> Result<Option<LogExtent>, LakeError> {
+        Ok(self.with(endpoint, |t| log::extent(t)))
+    }
+
+    async fn log_page(&self, endpoint: &str, filter: &LogFilter) -> Result<Vec<LogRow>, LakeError> {
+        Ok(self.with(endpoint, |t| log::page(t, filter)))
+    }
+
+    async fn log_entry(&self, endpoint: &str, id: PredictionId) -> Result<Option<LogEntry>, LakeError> {
+        Ok(self.with(endpoint, |t| log::entry(t, id)))
+    }
+
+    async fn log_sample(&self, endpoint: &str, window: Window, rows: usize) -> Result<LogSample, LakeError> {
+        Ok(self.with(endpoint, |t| log::sample(t, window, rows)))
+    }
+
+    async fn traffic_over_time(
+        &self,
+        endpoint: &str,
+        window: Window,
+        bucket_us: i64,
+    ) -> Result<Vec<TrafficBucket>, LakeError> {
+        Ok(self.with(endpoint, |t| log::traffic(t, window, bucket_us)))
+    }
+
+    async fn disagreements(
+        &self,
+        endpoint: &str,
+        window: Window,
+        most: usize,
+    ) -> Result<Disagreements, LakeError> {
+        Ok(self.with(endpoint, |t| log::disagreements(t, window, most)))
     }
 
     async fn prediction_ids(&self, endpoint: &str) -> Result<Vec<PredictionId>, LakeError> {

@@ -4,6 +4,8 @@
 
 #[path = "../tests/it/fixtures.rs"]
 mod fixtures;
+#[path = "../tests/it/look_fixtures.rs"]
+mod look_fixtures;
 
 use std::io;
 use std::path::Path;
@@ -13,6 +15,7 @@ use greenlight_domain::evidence::Grade;
 use greenlight_domain::release::Stage;
 use greenlight_domain::role::Role;
 use greenlight_web::{assets, pages};
+use look_fixtures as look;
 use maud::Markup;
 
 fn main() -> io::Result<()> {
@@ -54,6 +57,13 @@ fn gallery() -> Vec<(&'static str, Markup)> {
         ("releases", pages::release::list_page(&releases, &bo)),
         ("endpoint", pages::endpoint::page(&endpoint(), &bo)),
         ("endpoints", pages::endpoint::list_page(&[endpoint_line()], &bo)),
+        ("endpoint-traffic", pages::endpoint_traffic::page(&look::traffic(), &bo)),
+        ("endpoint-drift", pages::endpoint_drift::page(&look::drift(), &bo)),
+        ("endpoint-disagreements", pages::endpoint_disagreement::page(&look::disagreements(), &bo)),
+        ("endpoint-log", pages::prediction::list_page(&look::log(), &bo)),
+        ("prediction", pages::prediction::page(&look::prediction(), &bo)),
+        ("endpoint-try", pages::endpoint_try::page(&look::form(), None, Ok(&look::tried(false)), &bo)),
+        ("endpoint-try-sampled", pages::endpoint_try::page(&look::form(), None, Ok(&look::tried(true)), &bo)),
         ("login", pages::login::page("/releases/calls.3", Some("This token is unknown or was revoked."))),
     ]
 }

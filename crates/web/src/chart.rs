@@ -6,9 +6,12 @@
 
 pub mod forecast;
 pub mod histogram;
+pub mod lines;
 pub mod months;
+pub mod pairs;
 pub mod scale;
 pub mod split;
+pub mod waterfall;
 
 use maud::{Markup, html};
 
@@ -66,6 +69,16 @@ pub struct Frame<'a> {
 
 /// Frames what `draw` draws, with the numbers themselves in `table`.
 pub fn framed(frame: &Frame<'_>, draw: impl Fn(Canvas) -> Markup, table: Markup) -> Markup {
+    framed_on(frame, [WIDE, NARROW], draw, table)
+}
+
+/// The same on canvases of their own, for charts whose height grows with what they show.
+pub fn framed_on(
+    frame: &Frame<'_>,
+    [wide, narrow]: [Canvas; 2],
+    draw: impl Fn(Canvas) -> Markup,
+    table: Markup,
+) -> Markup {
     html! {
         figure.chart {
             figcaption {
@@ -77,7 +90,7 @@ pub fn framed(frame: &Frame<'_>, draw: impl Fn(Canvas) -> Markup, table: Markup)
                     @for (class, name) in frame.legend { li { span class={ "swatch " (class) } {} (name) } }
                 }
             }
-            @for (class, canvas) in [("plot wide", WIDE), ("plot narrow", NARROW)] {
+            @for (class, canvas) in [("plot wide", wide), ("plot narrow", narrow)] {
                 svg class=(class) viewBox={ "0 0 " (canvas.width) " " (canvas.height) } role="img"
                     aria-label=(frame.label) { (draw(canvas)) }
             }
@@ -132,4 +145,12 @@ pub fn value_axis(
 pub fn thinned<T: Copy>(items: &[T], most: usize) -> Vec<T> {
     let step = items.len().div_ceil(most.max(1)).max(1);
     items.iter().rev().step_by(step).rev().copied().collect()
+}
+
+/// The text cut to `most` characters, the last of them an ellipsis.
+pub fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }

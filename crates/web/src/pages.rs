@@ -1,13 +1,19 @@
 //! One file a noun: its routes, its handlers, and its pages as pure functions from a view to markup.
 
 pub mod endpoint;
+pub mod endpoint_disagreement;
+pub mod endpoint_drift;
+pub mod endpoint_traffic;
+pub mod endpoint_try;
 pub mod initiative;
 pub mod login;
 pub mod portfolio;
+pub mod prediction;
 pub mod release;
 
 mod approval;
 mod endpoint_request;
+mod endpoint_tabs;
 mod gate;
 mod initiative_case;
 mod rollout;
@@ -24,5 +30,10 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .merge(initiative::routes())
         .merge(release::routes())
         .merge(endpoint::routes())
+        .merge(endpoint_traffic::routes())
+        .merge(endpoint_drift::routes())
+        .merge(endpoint_disagreement::routes())
+        .merge(endpoint_try::routes())
+        .merge(prediction::routes())
         .merge(login::routes())
 }

@@ -12,6 +12,12 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/v1/endpoints", "viewer scientist approver operator admin"),
     ("GET", "/v1/endpoints/calls", "viewer scientist approver operator admin"),
     ("GET", "/v1/endpoints/calls/ledger", "viewer scientist approver operator admin"),
+    ("GET", "/v1/endpoints/calls/predictions", "viewer scientist approver operator admin"),
+    ("GET", "/v1/endpoints/calls/predictions/none", "viewer scientist approver operator admin"),
+    ("GET", "/v1/endpoints/calls/traffic", "viewer scientist approver operator admin"),
+    ("GET", "/v1/endpoints/calls/drift", "viewer scientist approver operator admin"),
+    ("GET", "/v1/endpoints/calls/disagreements", "viewer scientist approver operator admin"),
+    ("POST", "/v1/endpoints/calls/explain", "viewer scientist approver operator admin"),
     ("GET", "/v1/releases", "viewer scientist approver operator admin"),
     ("GET", "/v1/releases/calls.1", "viewer scientist approver operator admin"),
     ("GET", "/v1/models", "viewer scientist approver operator admin"),
@@ -71,6 +77,7 @@ fn body(path: &str) -> &'static str {
         "/v1/endpoints/calls/outcomes" => r#"{"outcomes": []}"#,
         "/v1/kv/none" => r#"{"keys": ["c1"]}"#,
         "/v1/kv/scores/loads/g1/1" => r#"{"rows": []}"#,
+        p if p.ends_with("/explain") => r#"{"row": {}}"#,
         p if p.ends_with("/versions") => {
             r#"{"sha256": "00", "dataset": "none@1", "trained_until": "2020-01-01"}"#
         }

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use greenlight_domain::money::{Currency, whole};
 use serde_json::{Value, json};
 
-use super::{Server, show};
+use super::{Server, log, show};
 use crate::demo::{report, text};
 use crate::failure::Failure;
 use crate::table::{render, row};
@@ -113,6 +113,16 @@ pub(crate) enum Endpoint {
         #[command(flatten)]
         server: Server,
     },
+    /// The log, newest first, by filter; with --id one prediction.
+    Log(log::Log),
+    /// Try a row by hand: its score, what each decision is worth, and why. Nothing is logged.
+    Explain(log::Explain),
+    /// Traffic over time by variant.
+    Traffic(log::Extent),
+    /// Drift of inputs and scores.
+    Drift(log::Extent),
+    /// Where shadow and champion differ most.
+    Disagreements(log::Extent),
     /// Settle what has matured.
     Settle {
         name: String,
@@ -149,6 +159,11 @@ impl Endpoint {
                 show(json, &view, pretty);
             }
             Self::Erase(erase) => erase.run(json).await?,
+            Self::Log(verb) => verb.run(json).await?,
+            Self::Explain(verb) => verb.run(json).await?,
+            Self::Traffic(verb) => verb.traffic(json).await?,
+            Self::Drift(verb) => verb.drift(json).await?,
+            Self::Disagreements(verb) => verb.disagreements(json).await?,
             Self::Settle { name, server } => {
                 let done = server.client()?.post(&format!("/v1/endpoints/{name}/settle"), &json!({})).await?;
                 show(json, &done, |s| {

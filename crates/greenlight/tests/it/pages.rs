@@ -39,9 +39,18 @@ async fn a_person_signs_in_looks_and_signs_out() {
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
     let session = cookie.split(';').next().unwrap().to_owned();
 
-    for path in
-        ["/", "/initiatives/term-deposit-calls", "/endpoints/term-deposit-calls", "/releases", "/endpoints"]
-    {
+    for path in [
+        "/",
+        "/initiatives/term-deposit-calls",
+        "/endpoints/term-deposit-calls",
+        "/endpoints/term-deposit-calls/traffic",
+        "/endpoints/term-deposit-calls/drift",
+        "/endpoints/term-deposit-calls/disagreements",
+        "/endpoints/term-deposit-calls/predictions",
+        "/endpoints/term-deposit-calls/try",
+        "/releases",
+        "/endpoints",
+    ] {
         let reply =
             http.get(format!("{}{path}", server.url)).header("cookie", &session).send().await.unwrap();
         assert_eq!(reply.status(), StatusCode::OK, "{path}");

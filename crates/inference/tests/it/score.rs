@@ -201,3 +201,27 @@ fn naive_set(artifact: &Value, tree: &Value, split: usize) -> Vec<u64> {
     let all = tree["left_categories"].as_array().unwrap();
     all[start..start + words(split)].iter().map(|word| word.as_u64().unwrap()).collect()
 }
+
+/// The logit is a sum, so its terms are the explanation: they must make the score of every row, missing values and
+/// unknown texts included, and a row of which nothing is known has the intercept alone.
+#[test]
+fn a_logistic_regression_explains_itself_exactly() {
+    let (artifact, model) = trained(&Learner::LogisticRegression { alpha: 1.0, max_iterations: 200 });
+    let rows = holed(100);
+    let scores = model.score(&rows).unwrap();
+    for (row, score) in scores.iter().enumerate() {
+        let why = model.explain(&rows, row).unwrap();
+        assert_eq!(why.unit, "log-odds");
+        let logit = why.expected + why.contributions.iter().sum::<f64>();
+        assert!((1.0 / (1.0 + (-logit).exp()) - score).abs() < 1e-12, "row {row}");
+    }
+    let unknown = rows.columns().iter().map(|column| match column {
+        Column::Number(_) => Column::Number(vec![f64::NAN]),
+        Column::Text(_) => Column::Text(vec![None]),
+    });
+    let unknown = Frame::new(Arc::clone(rows.fields()), unknown.collect()).unwrap();
+    let why = model.explain(&unknown, 0).unwrap();
+    let artifact: Value = serde_json::from_slice(&artifact).unwrap();
+    assert_eq!(Some(why.expected), artifact["payload"]["intercept"].as_f64());
+    assert!(why.contributions.iter().all(|contribution| contribution.abs() < 1e-15));
+}

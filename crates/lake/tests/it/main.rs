@@ -6,6 +6,7 @@ mod contract;
 mod datasets;
 mod erase;
 mod events;
+mod explore;
 mod joins;
 mod score;
 mod seal;

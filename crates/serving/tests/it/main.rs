@@ -5,6 +5,7 @@
 mod assignment;
 mod challengers;
 mod log;
+mod explore;
 mod loop_;
 mod releases;
 mod world;

@@ -14,6 +14,7 @@ use greenlight_domain::route::{RoutedModel, Routes};
 use maud::{Markup, html};
 
 use super::endpoint_request;
+use super::endpoint_tabs::{Tab, tabs};
 use crate::chart::split;
 use crate::components::figure::{figure, figure_or_none, figure_to_the_cent, verdict};
 use crate::components::number::{count, counted, matured_share, milliseconds, percent, share};
@@ -93,6 +94,7 @@ pub fn page(view: &EndpointView, actor: &Actor) -> Markup {
     let body = html! {
         p.eyebrow { "Endpoint · " a href={ "/initiatives/" (view.spec.initiative) } { (view.spec.initiative) } }
         h1 { (title) }
+        (tabs(&view.name, Tab::Overview))
         (split::bar(&view.routes, &view.spec.holdout.title))
         (earned(view))
         (traffic(view))

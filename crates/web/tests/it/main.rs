@@ -7,6 +7,10 @@ mod component;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod look;
+#[cfg(test)]
+mod look_fixtures;
+#[cfg(test)]
 mod page;
 #[cfg(test)]
 mod session;

@@ -1,0 +1,116 @@
+//! Traffic of an endpoint over time, and where its shadow and its champion say different things.
+
+use greenlight_domain::role::{Action, Actor};
+use serde::Serialize;
+
+use crate::lake::log::{Disagreements, LogExtent, MAX_BUCKETS, TrafficBucket, Window};
+use crate::prediction::{live_endpoint, newest_days};
+use crate::{App, AppError, allow};
+
+/// Stretches that traffic is counted in when nobody says otherwise.
+pub const DEFAULT_BUCKETS: usize = 56;
+const TOP: usize = 20;
+const SECOND_US: i64 = 1_000_000;
+
+/// Traffic over time.
+#[derive(Debug, Clone, Serialize)]
+pub struct TrafficView {
+    /// Endpoint.
+    pub endpoint: String,
+    /// The window; absent while the log is empty.
+    pub window: Option<Window>,
+    /// Where the sealed log begins and ends.
+    pub extent: Option<LogExtent>,
+    /// Length of a stretch, seconds.
+    pub bucket_seconds: i64,
+    /// Counts and scoring times by stretch and variant; a stretch without traffic is left out.
+    pub buckets: Vec<TrafficBucket>,
+}
+
+/// Disagreements of shadow and champion.
+#[derive(Debug, Clone, Serialize)]
+pub struct DisagreementView {
+    /// Endpoint.
+    pub endpoint: String,
+    /// The window; absent while the log is empty.
+    pub window: Option<Window>,
+    /// The model in shadow now.
+    pub shadow: Option<String>,
+    /// What was found; absent while the log is empty.
+    #[serde(flatten)]
+    pub found: Option<Disagreements>,
+}
+
+/// Traffic of the last `days` in about `buckets` stretches.
+pub async fn over_time(
+    app: &App,
+    actor: &Actor,
+    endpoint: &str,
+    days: i64,
+    buckets: usize,
+) -> Result<TrafficView, AppError> {
+    allow(actor, Action::Read)?;
+    live_endpoint(app, endpoint)?;
+    if !(1..=MAX_BUCKETS).contains(&buckets) {
+        return Err(AppError::Invalid(format!("buckets: {buckets} is not between 1 and {MAX_BUCKETS}")));
+    }
+    let mut view = TrafficView {
+        endpoint: endpoint.to_owned(),
+        window: None,
+        extent: None,
+        bucket_seconds: 0,
+        buckets: Vec::new(),
+    };
+    let Some((extent, window)) = newest_days(app, endpoint, days).await? else { return Ok(view) };
+    let bucket_us = bucket_us(window, buckets);
+    view.buckets = app.lake.traffic_over_time(endpoint, window, bucket_us).await?;
+    view.bucket_seconds = bucket_us / SECOND_US;
+    view.extent = Some(extent);
+    view.window = Some(window);
+    Ok(view)
+}
+
+/// The shortest whole number of seconds of which `buckets` cover the window.
+fn bucket_us(window: Window, buckets: usize) -> i64 {
+    let extent = window.until.0.saturating_sub(window.from.0).max(1);
+    let rough = extent.unsigned_abs().div_ceil(buckets as u64);
+    i64::try_from(rough.div_ceil(SECOND_US as u64)).unwrap_or(i64::MAX / SECOND_US) * SECOND_US
+}
+
+/// Where shadow and champion differ most in the last `days`.
+pub async fn disagreements(
+    app: &App,
+    actor: &Actor,
+    endpoint: &str,
+    days: i64,
+) -> Result<DisagreementView, AppError> {
+    allow(actor, Action::Read)?;
+    let live = live_endpoint(app, endpoint)?;
+    let shadow = live.routes.shadow.as_ref().map(greenlight_domain::route::RoutedModel::reference);
+    let mut view = DisagreementView { endpoint: endpoint.to_owned(), window: None, shadow, found: None };
+    if let Some((_, window)) = newest_days(app, endpoint, days).await? {
+        view.found = Some(app.lake.disagreements(endpoint, window, TOP).await?);
+        view.window = Some(window);
+    }
+    Ok(view)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use greenlight_domain::time::{DAY_US, Micros};
+
+    #[test]
+    fn stretches_are_whole_seconds_and_never_too_many() {
+        let week = Window { from: Micros(1), until: Micros(1 + 7 * DAY_US) };
+        assert_eq!(bucket_us(week, 56), 3 * 3_600 * SECOND_US);
+        for (extent, buckets) in [(1, 200), (7 * DAY_US, 199), (366 * DAY_US, 1), (366 * DAY_US, 200)] {
+            let width = bucket_us(Window { from: Micros(0), until: Micros(extent) }, buckets);
+            assert!(width % SECOND_US == 0 && width * buckets as i64 >= extent, "{extent} {buckets}");
+            assert!(
+                extent / width < MAX_BUCKETS as i64 + i64::from(extent % width == 0),
+                "{extent} {buckets}"
+            );
+        }
+    }
+}
