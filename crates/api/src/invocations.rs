@@ -3,6 +3,8 @@
 //! Takes JSON as `dataframe_split`, `dataframe_records`, `instances` or `inputs`, and CSV with a header; answers
 //! `{"predictions": [{…}]}` with one object a row. Refuses tables whose rows are not equally long.
 
+#[cfg(test)]
+mod fuzz;
 mod table;
 
 use axum::extract::{Path, State};
@@ -84,7 +86,7 @@ async fn invoke(
             return Err(OipError { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, message: problem }.into());
         }
     };
-    let request = table.into_request(&endpoint)?;
+    let request = table.into_request(&endpoint.features)?;
     let answer = state.serving.infer(&endpoint, request).await?;
     Ok(Json(json!({ "predictions": predictions(&answer) })))
 }

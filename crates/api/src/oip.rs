@@ -1,6 +1,8 @@
 //! The Open Inference Protocol v2 over REST and gRPC: health, metadata, infer, model repository.
 
 mod error;
+#[cfg(test)]
+pub(crate) mod fuzz;
 mod grpc;
 mod infer;
 mod json;
