@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -11,17 +12,21 @@ import urllib.request
 
 
 class Server:
-    def __init__(self, program, data, log, token, settle_every=0):
-        self.log, self.token = log, token
+    def __init__(self, program, data, log, token=None, settle_every=0, environment=None):
+        self.log = log
         self.process = subprocess.Popen(
             [program, "serve", "--json", "--listen", "127.0.0.1:0", "--settle-every", str(settle_every), "--data", data],
             stdout=subprocess.PIPE,
             stderr=open(log, "a"),
+            env=os.environ | (environment or {}),
         )
         line = self.process.stdout.readline()
         if not line:
             sys.exit(f"error: greenlight serve did not start\n{pathlib.Path(log).read_text()[-2000:]}")
-        self.url = json.loads(line)["url"]
+        started = json.loads(line)
+        self.url = started["url"]
+        # A data folder that is new gives its first administrator.
+        self.token = token or started["first_token"]["token"]
         self.address = self.url.removeprefix("http://")
 
     def ask(self, path, body=None, method=None, timeout=30):
@@ -67,8 +72,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(program, data, log, token, settle_every=0):
-    server = Server(program, data, log, token, settle_every)
+def running(program, data, log, token=None, settle_every=0, environment=None):
+    server = Server(program, data, log, token, settle_every, environment)
     try:
         yield server
     finally:

@@ -37,6 +37,10 @@ const POOL: usize = 512;
 /// Largest input that is mutated, and that is kept in the repository.
 const POOLED_BYTES: usize = 64 << 10;
 const KEPT_BYTES: usize = 4 << 10;
+/// Most inputs that the corpus of one parser grows to, those that failed aside.
+const CORPUS: usize = 40;
+/// Words of a message that say of which kind it is.
+const SHAPE_WORDS: usize = 10;
 /// Most attempts to make a failing input smaller.
 const SHRINKS: usize = 2_000;
 
@@ -155,6 +159,8 @@ struct State<'t> {
     report: Report,
     current: Option<PathBuf>,
     keep: bool,
+    /// Inputs in the corpus.
+    kept: usize,
     /// Address space before the next input, at its peak; `None` where it cannot be told from that of other tests.
     memory_before: Option<usize>,
     memory_most: usize,
@@ -174,6 +180,7 @@ impl<'t> State<'t> {
             report: Report::default(),
             current: std::env::var_os("GREENLIGHT_FUZZ_CURRENT").map(PathBuf::from),
             keep: std::env::var_os("GREENLIGHT_FUZZ_KEEP").is_some(),
+            kept: 0,
             memory_before: if alone { address_space("VmPeak:") } else { None },
             memory_most: 0,
             _ballast: ballast(),
@@ -218,10 +225,12 @@ impl<'t> State<'t> {
             Ok(accepted) => format!("+{accepted}"),
             Err(message) => shape(&message),
         };
+        self.kept += usize::from(is_kept);
         if input.len() > POOLED_BYTES || !self.kinds.insert(kind) {
             return;
         }
-        if self.keep && !is_kept && input.len() <= KEPT_BYTES {
+        if self.keep && !is_kept && input.len() <= KEPT_BYTES && self.kept < CORPUS {
+            self.kept += 1;
             self.target.keep("new", input);
         }
         if self.pool.len() < POOL {
@@ -276,14 +285,17 @@ impl<'t> State<'t> {
     }
 }
 
-/// A message without what differs from input to input: digits, and names in quotes.
+/// A message without what differs from input to input: only its first words of small letters stay. What a message
+/// quotes of an input may still make it look new, which is why the corpus and the pool are bounded.
 fn shape(message: &str) -> String {
     let mut quoted = false;
-    let kept = message.chars().filter(|letter| {
+    let unquoted = message.chars().map(|letter| {
         quoted ^= matches!(letter, '\'' | '`' | '"');
-        !quoted && !letter.is_numeric()
+        if quoted { ' ' } else { letter }
     });
-    kept.take(120).collect()
+    let unquoted: String = unquoted.collect();
+    let plain = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+    unquoted.split_whitespace().filter(plain).take(SHAPE_WORDS).collect::<Vec<_>>().join(" ")
 }
 
 fn told(panic: &(dyn Any + Send)) -> String {
