@@ -154,6 +154,24 @@ need_nextest() {
     step "install cargo-nextest" cargo install --debug --locked "cargo-nextest@$nextest_version"
 }
 
+# --- ONNX Runtime ----------------------------------------------------------------------------------------------
+
+# Exports ORT_DYLIB_PATH: the shared library of the Python package, which is kept outside the checkout. Where that
+# variable is already set, that library is used.
+need_onnxruntime() {
+    if [[ -n ${ORT_DYLIB_PATH:-} ]]; then return; fi
+    command -v python3 >/dev/null || apt_install "Python" python3 python3-venv
+    local environment found
+    environment=$("$root/script/venv" onnxruntime "$root/tests/onnxruntime.txt")
+    found=$(find "$environment/lib" -path '*/onnxruntime/capi/libonnxruntime.so*' -o \
+        -path '*/onnxruntime/capi/libonnxruntime*.dylib' | sort | head -n 1)
+    if [[ -z $found ]]; then
+        fail "the package onnxruntime has no shared library in $environment" \
+            "set ORT_DYLIB_PATH to a libonnxruntime.so of your own, 1.17 or newer"
+    fi
+    export ORT_DYLIB_PATH=$found
+}
+
 # --- A throw-away PostgreSQL -----------------------------------------------------------------------------------
 
 postgres_bin=

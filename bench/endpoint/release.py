@@ -1,7 +1,7 @@
 """Brings the peers' LightGBM model behind an endpoint, through every gate. Usage: release.py GREENLIGHT MODEL WORK
 
-Leaves a data folder in WORK/data, a token in WORK/token and three bodies of one row: named.json (a tensor a column),
-matrix.json (one tensor of all features) and split.json (MLflow's dataframe_split).
+Leaves a data folder in WORK/data, tokens in WORK/token (an operator's) and WORK/scientist, and three bodies of one row:
+named.json (a tensor a column), matrix.json (one tensor of all features) and split.json (MLflow's dataframe_split).
 """
 
 import json
@@ -77,6 +77,7 @@ try:
     if outputs["variant"] != "champion" or abs(outputs["probability"] - expected) > 1e-6:
         sys.exit(f"expected the champion to say {expected}, got {outputs}")
     (work / "token").write_text(operator)
+    (work / "scientist").write_text(scientist)
 finally:
     server.terminate()
     server.wait()

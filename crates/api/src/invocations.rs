@@ -3,6 +3,8 @@
 //! Takes JSON as `dataframe_split`, `dataframe_records`, `instances` or `inputs`, and CSV with a header; answers
 //! `{"predictions": [{…}]}` with one object a row. Refuses tables whose rows are not equally long.
 
+#[cfg(test)]
+mod fuzz;
 mod table;
 
 use axum::extract::{Path, State};
@@ -76,10 +78,11 @@ async fn invoke(
     let _admitted = crate::oip::admit(&state)?;
     let body = axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| crate::oip::too_large())?;
     let table = tracing::info_span!(target: "trace", "parse")
-        .in_scope(|| parse(&headers, &body).and_then(|table| table.into_request(&endpoint)));
-    let request = table.inspect_err(|_| {
+        .in_scope(|| parse(&headers, &body).and_then(|table| table.into_request(&endpoint.features)));
+    let mut request = table.inspect_err(|_| {
         endpoint.meters.invalid.inc();
     })?;
+    request.trace = crate::oip::trace(headers.get("traceparent").map(HeaderValue::as_bytes));
     let answer = state.serving.infer(&endpoint, request).await?;
     Ok(Json(json!({ "predictions": predictions(&answer) })))
 }

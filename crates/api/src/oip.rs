@@ -1,6 +1,8 @@
 //! The Open Inference Protocol v2 over REST and gRPC: health, metadata, infer, model repository.
 
 mod error;
+#[cfg(test)]
+pub(crate) mod fuzz;
 mod grpc;
 mod infer;
 mod json;
@@ -18,6 +20,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use greenlight_app::live::LiveEndpoint;
 use greenlight_app::metrics::Rejected;
+use greenlight_domain::trace::TraceParent;
+use greenlight_serving::Trace;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -68,6 +72,14 @@ pub(crate) fn grpc(state: ApiState) -> Router {
     Router::new()
         .route_service("/inference.GRPCInferenceService/{method}", grpc::service(state.clone()))
         .layer(axum::middleware::from_fn_with_state(state, grpc::refuse_strangers))
+}
+
+/// The trace that a request with this `traceparent` belongs to.
+pub(crate) fn trace(header: Option<&[u8]>) -> Option<Trace> {
+    let header = header?;
+    let parent = TraceParent::parse(header)?;
+    let text = str::from_utf8(header).ok()?;
+    Some(Trace { id: format!("{:032x}", parent.trace_id).into(), parent: text.into() })
 }
 
 /// Most inference requests that are answered at a time; the next ones are refused at once, so that those which were

@@ -22,15 +22,21 @@ pub(crate) fn logistic(logit: f64) -> f64 {
     1.0 / (1.0 + (-logit).exp())
 }
 
+/// How far past 0 or 1 a probability may be rounded: a forest of scikit-learn adds up shares of a tree in single
+/// precision, and twenty shares of 1/20 are 1.0000000149.
+const ROUNDING: f64 = 1e-5;
+
 /// Hands the scores over, unless one of them is not a probability.
-pub(crate) fn probabilities(scores: Vec<f64>) -> Result<Vec<f64>, RuntimeError> {
-    match scores.iter().position(|score| !(0.0..=1.0).contains(score)) {
-        None => Ok(scores),
-        Some(row) => Err(RuntimeError::Scoring(format!(
-            "row {row} scored {}, which is not a probability; look for infinite numbers in its columns",
-            scores[row]
-        ))),
+pub(crate) fn probabilities(mut scores: Vec<f64>) -> Result<Vec<f64>, RuntimeError> {
+    for (row, score) in scores.iter_mut().enumerate() {
+        if !(-ROUNDING..=1.0 + ROUNDING).contains(score) {
+            return Err(RuntimeError::Scoring(format!(
+                "row {row} scored {score}, which is not a probability; look for infinite numbers in its columns"
+            )));
+        }
+        *score = score.clamp(0.0, 1.0);
     }
+    Ok(scores)
 }
 
 /// What one column adds to the logit.

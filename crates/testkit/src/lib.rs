@@ -11,6 +11,7 @@
 )]
 
 mod app;
+pub mod fuzz;
 mod lake;
 mod manifests;
 mod runtime;

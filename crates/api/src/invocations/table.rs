@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
-use greenlight_app::live::LiveEndpoint;
-use greenlight_domain::frame::{Column, ColumnType};
+use greenlight_domain::frame::{Column, ColumnType, Field};
 use greenlight_serving::{MAX_ROWS, Request};
 use serde_json::{Map, Value};
 
 use crate::oip::{MAX_INPUTS, OipError, shown};
 
+/// Most values that records may leave out, taken together: each takes memory that was not sent.
+pub(super) const MAX_FILLED: usize = 1_000_000;
 const SHAPES: &str = "send one of dataframe_split, dataframe_records, instances and inputs, or text/csv";
 
 /// Named columns of cells.
@@ -72,11 +73,18 @@ impl Table {
                 "send a list of objects, one a row, with the names of the columns".to_owned(),
             ));
         };
+        check_width(first.len())?;
         let mut table = Self::new(first.keys().cloned().collect(), false);
+        let mut filled = 0;
         for record in records {
             let Value::Object(mut record) = record else {
                 return Err(invalid(format!("row {} is not an object", table.rows)));
             };
+            filled += table.names.len().saturating_sub(record.len());
+            if filled > MAX_FILLED {
+                let problem = "too many values are left out; name every column in every row, or send columns";
+                return Err(invalid(problem.to_owned()));
+            }
             let cells = table.names.iter().map(|name| record.remove(name).unwrap_or(Value::Null)).collect();
             if let Some(name) = record.keys().next() {
                 let problem = format!("row {}: '{}' is not in the first row", table.rows, shown(name));
@@ -153,12 +161,12 @@ impl Table {
         Err(invalid(format!("send at most {MAX_ROWS} rows")))
     }
 
-    /// The request to that endpoint: its columns say which type each cell must have.
-    pub(super) fn into_request<'a>(self, endpoint: &LiveEndpoint) -> Result<Request<'a>, OipError> {
+    /// The request to an endpoint with these features, which say of which type each cell must be.
+    pub(super) fn into_request<'a>(self, features: &[Field]) -> Result<Request<'a>, OipError> {
         check_width(self.names.len())?;
         let from_text = self.from_text;
         let columns = self.names.into_iter().zip(self.columns).map(|(name, cells)| {
-            let feature = endpoint.features.iter().find(|field| *field.name == *name);
+            let feature = features.iter().find(|field| *field.name == *name);
             let is_number = feature.is_some_and(|field| field.column_type == ColumnType::Number);
             let column = if is_number { numbers(&name, cells, from_text)? } else { texts(&name, cells)? };
             Ok((Cow::Owned(name), column))
@@ -240,6 +248,19 @@ fn invalid(message: String) -> OipError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn records_that_leave_most_values_out_are_refused_before_they_take_memory() {
+        let wide = |columns: usize, rows: usize| {
+            let first: Vec<String> = (0..columns).map(|column| format!("\"{column}\":1")).collect();
+            let body = format!("{{\"instances\":[{{{}}}{}]}}", first.join(","), ",{}".repeat(rows));
+            Table::from_json(body.as_bytes()).map(|table| table.rows).map_err(|error| error.message)
+        };
+        assert_eq!(wide(20, 9_000), Ok(9_001));
+        assert_eq!(wide(MAX_INPUTS, 400), Ok(401));
+        assert!(wide(MAX_INPUTS, 600).unwrap_err().contains("too many values are left out"));
+        assert!(wide(MAX_INPUTS + 1, 1).unwrap_err().contains("send at most 2000 columns"));
+    }
 
     #[test]
     fn bare_nan_is_null_and_quoted_nan_stays() {

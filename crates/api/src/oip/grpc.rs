@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use bytes::Bytes;
 use greenlight_app::allow;
 use greenlight_app::live::{self, LiveEndpoint};
-use greenlight_domain::frame::Column;
+use greenlight_domain::frame::{Column, Field};
 use greenlight_domain::role::Action;
 use greenlight_oip::grpc_inference_service_server::{GrpcInferenceService, GrpcInferenceServiceServer};
 use greenlight_oip::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
@@ -76,16 +76,19 @@ impl Grpc {
     ) -> Result<ModelInferResponse, OipError> {
         self.allow(&request, Action::Infer)?;
         let _admitted = super::admit(&self.0)?;
+        let traceparent = request.metadata().get("traceparent");
+        let trace = super::trace(traceparent.map(tonic::metadata::MetadataValue::as_bytes));
         let request = request.into_inner();
         let endpoint = super::find(&self.0, &request.model_name, Some(&request.model_version))?;
         let raw = !request.raw_input_contents.is_empty();
         let parsed = tracing::info_span!(target: "trace", "parse").in_scope(|| {
             let outputs = wanted(&request.outputs)?;
-            Ok((outputs, columns(&endpoint, &request.inputs, &request.raw_input_contents)?))
+            Ok((outputs, columns(&endpoint.features, &request.inputs, &request.raw_input_contents)?))
         });
-        let (outputs, rows) = parsed.inspect_err(|_: &OipError| {
+        let (outputs, mut rows) = parsed.inspect_err(|_: &OipError| {
             endpoint.meters.invalid.inc();
         })?;
+        rows.trace = trace;
         let answer = self.0.serving.infer(&endpoint, rows).await?;
         Ok(respond(&endpoint, request.id, &answer, &outputs, raw))
     }
@@ -208,7 +211,7 @@ impl GrpcInferenceService for Grpc {
     }
 }
 
-fn wanted(outputs: &[InferRequestedOutputTensor]) -> Result<Vec<Output>, OipError> {
+pub(super) fn wanted(outputs: &[InferRequestedOutputTensor]) -> Result<Vec<Output>, OipError> {
     if outputs.is_empty() {
         return Ok(OUTPUTS.to_vec());
     }
@@ -223,8 +226,8 @@ fn wanted(outputs: &[InferRequestedOutputTensor]) -> Result<Vec<Output>, OipErro
     Ok(wanted)
 }
 
-fn columns<'a>(
-    endpoint: &'a LiveEndpoint,
+pub(super) fn columns<'a>(
+    features: &'a [Field],
     inputs: &'a [InferInputTensor],
     raw: &[Bytes],
 ) -> Result<Request<'a>, OipError> {
@@ -251,7 +254,6 @@ fn columns<'a>(
                 return Err(OipError::invalid(problem));
             }
         };
-        let features = endpoint.features.iter().map(|field| field.name.as_ref());
         columns.push(Cow::Borrowed(name), shape, column, features)?;
     }
     Ok(columns.into_request())

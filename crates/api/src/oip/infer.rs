@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures::FutureExt;
 use greenlight_app::allow;
-use greenlight_app::live::LiveEndpoint;
+use greenlight_domain::frame::Field;
 use greenlight_domain::role::Action;
 use greenlight_serving::Request;
 
@@ -23,7 +23,7 @@ use crate::auth::actor;
 use crate::{ApiState, MAX_BODY};
 
 /// Length of the JSON before the binary tensors.
-const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+pub(super) const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 
 /// The routes of inference. They stand outside the layers of the other routes, which cost more than scoring does.
 pub(crate) fn router() -> Router<ApiState> {
@@ -95,7 +95,9 @@ fn understand<'a>(
     let request = parse(json)?;
     let wanted = wanted(&request.outputs, &request.parameters)?;
     let id = request.id.clone();
-    Ok((id, wanted, columns(endpoint, request, tail)?))
+    let mut request = columns(&endpoint.features, request, tail)?;
+    request.trace = super::trace(headers.get("traceparent").map(HeaderValue::as_bytes));
+    Ok((id, wanted, request))
 }
 
 pub(crate) fn too_large() -> OipError {
@@ -106,7 +108,7 @@ pub(crate) fn too_large() -> OipError {
 }
 
 /// The JSON of a body and the binary tensors after it.
-fn split<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), OipError> {
+pub(super) fn split<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), OipError> {
     let Some(length) = headers.get(HEADER_LENGTH) else { return Ok((body, &[])) };
     let length = length.to_str().ok().and_then(|text| text.parse().ok());
     length.and_then(|length| body.split_at_checked(length)).ok_or_else(|| {
@@ -116,7 +118,7 @@ fn split<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<(&'a [u8], &'a [u8])
     })
 }
 
-fn wanted(outputs: &[WantedOutput<'_>], request: &Parameters) -> Result<Vec<Wanted>, OipError> {
+pub(super) fn wanted(outputs: &[WantedOutput<'_>], request: &Parameters) -> Result<Vec<Wanted>, OipError> {
     let all_binary = request.all_outputs.unwrap_or(false);
     if outputs.is_empty() {
         return Ok(OUTPUTS.into_iter().map(|output| Wanted { output, binary: all_binary }).collect());
@@ -132,8 +134,8 @@ fn wanted(outputs: &[WantedOutput<'_>], request: &Parameters) -> Result<Vec<Want
     Ok(wanted)
 }
 
-fn columns<'a>(
-    endpoint: &'a LiveEndpoint,
+pub(super) fn columns<'a>(
+    features: &'a [Field],
     request: InferRequest<'a>,
     mut tail: &[u8],
 ) -> Result<Request<'a>, OipError> {
@@ -153,7 +155,7 @@ fn columns<'a>(
                 from_bytes(&input.name, input.datatype, input.shape, bytes)?
             }
         };
-        columns.push(input.name, input.shape, column, endpoint.features.iter().map(|f| f.name.as_ref()))?;
+        columns.push(input.name, input.shape, column, features)?;
     }
     if !tail.is_empty() {
         let problem = format!("{} bytes after the JSON belong to no input", tail.len());

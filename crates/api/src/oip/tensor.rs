@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use greenlight_domain::frame::Column;
+use greenlight_domain::frame::{Column, Field};
 use greenlight_serving::MAX_ROWS;
 
 use super::error::OipError;
@@ -202,8 +202,9 @@ pub(crate) fn from_bytes(
 
 /// Columns by name, and how many rows they have. A matrix is taken apart into the features of the endpoint.
 pub(crate) struct Columns<'a> {
-    columns: Vec<(Cow<'a, str>, Column)>,
+    named: Vec<(Cow<'a, str>, Column)>,
     rows: Option<usize>,
+    has_matrix: bool,
 }
 
 impl<'a> Columns<'a> {
@@ -211,16 +212,16 @@ impl<'a> Columns<'a> {
         if inputs == 0 || inputs > MAX_INPUTS {
             return Err(OipError::invalid(format!("send 1 to {MAX_INPUTS} inputs, not {inputs}")));
         }
-        Ok(Self { columns: Vec::with_capacity(inputs + 32), rows: None })
+        Ok(Self { named: Vec::with_capacity(inputs + 32), rows: None, has_matrix: false })
     }
 
-    /// Adds an input; `features` are the names of the endpoint's features, in order.
+    /// Adds an input; `features` are those of the endpoint, in order.
     pub(crate) fn push(
         &mut self,
         name: Cow<'a, str>,
         shape: Shape,
         column: Column,
-        features: impl ExactSizeIterator<Item = &'a str>,
+        features: &'a [Field],
     ) -> Result<(), OipError> {
         let expected = *self.rows.get_or_insert(shape.rows);
         if expected != shape.rows {
@@ -239,12 +240,16 @@ impl<'a> Columns<'a> {
                         features.len()
                     )));
                 }
-                for (at, feature) in features.enumerate() {
+                // Without rows it costs nothing to send, and each one would take memory for every feature.
+                if std::mem::replace(&mut self.has_matrix, true) {
+                    return Err(OipError::invalid(format!("input '{MATRIX}' was sent twice")));
+                }
+                for (at, feature) in features.iter().enumerate() {
                     let column = values.iter().skip(at).step_by(shape.width).copied().collect();
-                    self.columns.push((Cow::Borrowed(feature), Column::Number(column)));
+                    self.named.push((Cow::Borrowed(&feature.name), Column::Number(column)));
                 }
             }
-            column if shape.width == 1 => self.columns.push((name, column)),
+            column if shape.width == 1 => self.named.push((name, column)),
             _ => return Err(OipError::invalid(format!("input '{MATRIX}' must be numbers"))),
         }
         Ok(())
@@ -253,7 +258,7 @@ impl<'a> Columns<'a> {
     /// The request that they make.
     pub(crate) fn into_request(self) -> greenlight_serving::Request<'a> {
         greenlight_serving::Request {
-            columns: self.columns,
+            columns: self.named,
             rows: self.rows.unwrap_or_default(),
             trace: None,
         }

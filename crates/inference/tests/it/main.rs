@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test, like the test itself")]
 
 mod artifact;
+mod hostile;
+mod onnx_runtime;
 mod score;
 mod synthetic;
 mod train;
