@@ -23,8 +23,7 @@ pub async fn erase(app: &App, actor: &Actor, endpoint: &str, unit: &str) -> Resu
     }
     let erased = app.lake.erase(endpoint, unit).await?;
     let digest = Sha256::new().chain_update(app.id_key.0).chain_update(unit).finalize();
-    let detail =
-        json!({ "unit_digest": format!("{digest:x}"), "predictions": erased.predictions, "outcomes": erased.outcomes });
+    let detail = json!({ "unit_digest": format!("{digest:x}"), "predictions": erased.predictions, "outcomes": erased.outcomes });
     record(app, actor, "endpoint.erase", endpoint, detail).await?;
     Ok(erased)
 }

@@ -82,7 +82,9 @@ pub(crate) async fn retain(app: Arc<App>) {
                     tracing::info!(%endpoint, predictions = erased.predictions, "deleted what was kept long enough");
                 }
                 Ok(_) => {}
-                Err(error) => tracing::warn!(%endpoint, %error, "old rows were not deleted; it is tried again"),
+                Err(error) => {
+                    tracing::warn!(%endpoint, %error, "old rows were not deleted; it is tried again")
+                }
             }
         }
     }

@@ -59,7 +59,7 @@ impl TestApp {
 
     /// Another application over the same storage, as a second server has it.
     pub async fn beside(&self) -> Arc<App> {
-        start(&self.folder, &self.lake, &self.clock).await
+        start(&self.folder, &self.lake, &self.online, &self.clock).await
     }
 
     /// Ends the application and starts it again over the same storage.

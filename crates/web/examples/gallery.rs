@@ -1,5 +1,6 @@
 //! Renders every page from hand-made views into a folder, to be looked at: `cargo run -p greenlight-web --example
 //! gallery -- DIR`.
+#![expect(clippy::unwrap_used, reason = "views made by hand")]
 #![expect(clippy::print_stdout, reason = "a command for the terminal: what it wrote is its output")]
 
 #[path = "../tests/it/fixtures.rs"]

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures::FutureExt;
 use greenlight_app::allow;
+use greenlight_app::live::LiveEndpoint;
 use greenlight_domain::frame::Field;
 use greenlight_domain::role::Action;
 use greenlight_serving::Request;

@@ -257,11 +257,7 @@ impl<'a> Columns<'a> {
 
     /// The request that they make.
     pub(crate) fn into_request(self) -> greenlight_serving::Request<'a> {
-        greenlight_serving::Request {
-            columns: self.named,
-            rows: self.rows.unwrap_or_default(),
-            trace: None,
-        }
+        greenlight_serving::Request { columns: self.named, rows: self.rows.unwrap_or_default(), trace: None }
     }
 }
 

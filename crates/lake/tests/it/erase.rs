@@ -54,7 +54,9 @@ async fn a_table_goes_on_after_a_deletion_and_a_restart() {
     {
         let lake = lake(folder.path()).await;
         for second in 0..10 {
-            lake.append_predictions(ENDPOINT, &batch(vec![prediction(second, Variant::Champion)])).await.unwrap();
+            lake.append_predictions(ENDPOINT, &batch(vec![prediction(second, Variant::Champion)]))
+                .await
+                .unwrap();
             lake.seal(ENDPOINT).await.unwrap();
         }
         let erased = lake.delete_before(ENDPOINT, after(4)).await.unwrap();

@@ -4,8 +4,8 @@
 
 mod assignment;
 mod challengers;
-mod log;
 mod explore;
+mod log;
 mod loop_;
 mod releases;
 mod world;
