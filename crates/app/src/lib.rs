@@ -88,6 +88,7 @@ impl App {
     /// behind) and loads the models that routes name.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, AppError> {
         let id_key = token::id_key(&parts.store).await?;
+        let live = Arc::new(Live::default());
         let app = Arc::new(Self {
             store: parts.store,
             lake: parts.lake,
@@ -95,8 +96,8 @@ impl App {
             artifacts: parts.artifacts,
             clock: parts.clock,
             id_key,
-            live: Arc::new(Live::default()),
-            metrics: Metrics::default(),
+            metrics: Metrics::default().watch(&live),
+            live,
             tokens: token::Cache::default(),
             publishing: Mutex::new(()),
             settling: Mutex::new(HashMap::new()),
