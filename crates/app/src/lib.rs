@@ -108,7 +108,8 @@ impl App {
     /// behind) and loads the models that routes name.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, AppError> {
         let id_key = token::id_key(&parts.store).await?;
-        let metrics = Metrics::default();
+        let live = Arc::new(Live::default());
+        let metrics = Metrics::default().watch(&live);
         let (count, memory) = (metrics.models_loaded.clone(), metrics.model_memory.clone());
         let app = Arc::new(Self {
             store: parts.store,
@@ -118,7 +119,7 @@ impl App {
             online: kv::Tables::new(parts.online),
             clock: parts.clock,
             id_key,
-            live: Arc::new(Live::default()),
+            live,
             metrics,
             models: ModelCache::new(parts.model_memory, count, memory),
             draining: AtomicBool::new(false),

@@ -3,6 +3,10 @@
 //! Owns the names. Handles of an endpoint are made once, when it is published, so that counting on the hot path is an
 //! addition. Refuses labels that clients choose: a label is an endpoint, a variant or a fixed word.
 
+mod upstream;
+
+use std::sync::Arc;
+
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
@@ -10,6 +14,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::live::Live;
 
 /// From 50 µs to 10 s, about three steps a decade.
 const SECONDS: [f64; 17] = [
@@ -185,6 +191,13 @@ impl Metrics {
             Unit::Seconds,
             self.reload_delay.clone(),
         );
+    }
+
+    /// Tells of the upstreams of these endpoints as well.
+    #[must_use]
+    pub fn watch(mut self, live: &Arc<Live>) -> Self {
+        self.registry.register_collector(Box::new(upstream::Upstreams(Arc::clone(live))));
+        self
     }
 
     /// The handles of an endpoint.

@@ -77,6 +77,7 @@ pub(crate) fn scores(body: &[u8], rows: usize, output: &Output) -> Result<Vec<f6
         return Err(CallError::Answer(format!("{rows} rows were sent and {} came back", list.len())));
     }
     let mut numbers = Vec::with_capacity(rows);
+    let mut width = 0;
     for (row, item) in list.iter().enumerate() {
         let item = match item {
             Value::Object(columns) => named(columns, output)?,
@@ -84,9 +85,11 @@ pub(crate) fn scores(body: &[u8], rows: usize, output: &Output) -> Result<Vec<f6
         };
         flatten(item, &mut numbers, 1)?;
         // Every row must be as wide as the first: a total that fits by chance would shift the rows.
-        let width = numbers.len() / (row + 1);
-        if width * (row + 1) != numbers.len() || width == 0 {
-            return Err(CallError::Answer(format!("row {row} has another number of numbers than the first")));
+        if row == 0 {
+            width = numbers.len();
+        }
+        if width == 0 || numbers.len() != width * (row + 1) {
+            return Err(CallError::Answer(format!("row {row} is not as wide as the first")));
         }
     }
     one_a_row(&numbers, rows, output)

@@ -69,6 +69,7 @@ async fn every_protocol_scores_alike_in_parts_and_from_any_thread() {
         assert_eq!(model.flavor(), "upstream");
         assert!(model.upstream().unwrap().health().in_flight == 0);
     }
+    assert_eq!(ask(load("mlflow", &[&http], json!({})).as_ref()).await, Ok(vec![0.25, 0.5]));
     assert_eq!(http.trace().as_deref(), Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
 }
 
