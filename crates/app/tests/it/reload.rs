@@ -116,12 +116,12 @@ async fn how_far_another_server_settled_is_followed_without_publishing() {
 async fn a_change_that_cannot_be_followed_is_tried_again_and_serving_goes_on() {
     let (test, other, mut reloader) = two().await;
     let before = other.live.get("calls").unwrap();
-    test.lake.set_full(true);
     let mut changed = documents(&"0".repeat(64));
     changed.retain(|document| document.kind() == "Initiative");
     let text = serde_json::to_string(&changed).unwrap().replace("\"Calls\"", "\"Calls, dearer\"");
     let changed: Vec<_> = serde_json::from_str(&text).unwrap();
     apply::apply(&test.app, &dana(), &changed).await.unwrap();
+    test.lake.set_full(true);
     for _ in 0..2 {
         assert_eq!(reloader.poll().await.unwrap().unwrap().failed, ["calls"]);
         assert!(Arc::ptr_eq(&before, &other.live.get("calls").unwrap()), "the old one is served");
