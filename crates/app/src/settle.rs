@@ -67,7 +67,10 @@ pub async fn settle(app: &App, actor: &Actor, endpoint: &str) -> Result<Settled,
     let corrected = settlements.iter().filter(|s| s.reverses.is_some()).count();
     let matured = settlements.len() - corrected;
     book(app, actor, &live, &initiative.costs, (&before, &intent), &settlements).await?;
-    live.settled_until.fetch_max(intent.until.0, Ordering::SeqCst);
+    // The endpoint may have been published anew meanwhile.
+    for published in app.live.get(endpoint).iter().chain([&live]) {
+        published.settled_until.fetch_max(intent.until.0, Ordering::SeqCst);
+    }
     Ok(Settled { run: intent.run, settled_until: intent.until.max(before.settled_until), matured, corrected })
 }
 

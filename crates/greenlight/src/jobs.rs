@@ -68,7 +68,7 @@ pub(crate) async fn purge(app: Arc<App>) {
 }
 
 /// How often the log is searched for what was kept long enough.
-const RETAIN_EVERY: Duration = Duration::from_secs(3_600);
+const RETAIN_EVERY: Duration = Duration::from_hours(1);
 
 /// Deletes what endpoints have kept for as long as they are to, until the server ends.
 pub(crate) async fn retain(app: Arc<App>) {
@@ -83,7 +83,7 @@ pub(crate) async fn retain(app: Arc<App>) {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(%endpoint, %error, "old rows were not deleted; it is tried again")
+                    tracing::warn!(%endpoint, %error, "old rows were not deleted; it is tried again");
                 }
             }
         }

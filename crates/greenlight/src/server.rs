@@ -8,8 +8,10 @@ use std::time::Duration;
 use greenlight_api::ApiState;
 use greenlight_app::artifact::Artifacts;
 use greenlight_app::clock::Clock;
+use greenlight_app::live::LiveEndpoint;
 use greenlight_app::token::IssuedToken;
 use greenlight_app::{App, AppError, Parts};
+use greenlight_domain::log::Durability;
 use greenlight_inference::Runtime;
 use greenlight_lake::LocalLake;
 use greenlight_online::Store as Online;
@@ -108,10 +110,25 @@ impl Running {
         }
         self.connections.end().await;
         self.jobs.shutdown().await;
+        self.flush().await;
         if tokio::time::timeout(CLOSE, self.app.store.close()).await.is_err() {
             tracing::warn!("the database did not close in time; it recovers at the next start");
         }
         Ok(())
+    }
+}
+
+impl Running {
+    /// Writes what was answered before it was on disk. A log that is written before the answer needs none of this.
+    async fn flush(&self) {
+        for name in self.app.live.names() {
+            let waits = |endpoint: &Arc<LiveEndpoint>| endpoint.spec.log.durability == Durability::Async;
+            if self.app.live.get(&name).as_ref().is_some_and(waits)
+                && let Err(error) = self.app.lake.seal(&name).await
+            {
+                tracing::error!(endpoint = %name, %error, "the last predictions may not be on disk");
+            }
+        }
     }
 }
 

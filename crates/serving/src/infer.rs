@@ -10,6 +10,7 @@ use greenlight_domain::assignment::{Arm, Assigned, place};
 use greenlight_domain::decision::DecisionSpec;
 use greenlight_domain::prediction::{Prediction, PredictionBatch, PredictionId, Variant};
 use greenlight_domain::time::Micros;
+use tracing::Instrument;
 
 use crate::request::{Checked, check};
 use crate::score::{HOLDOUT, Scores, score_all};
@@ -60,12 +61,15 @@ impl Serving {
             .enumerate()
             .map(|(row, unit)| endpoint.assigner.assign(unit, features, row))
             .collect();
-        let scores = score_all(endpoint, features, &assigned, checked.trace.as_ref()).await;
+        let scoring = tracing::info_span!(target: "trace", "score");
+        let scores =
+            score_all(endpoint, features, &assigned, checked.trace.as_ref()).instrument(scoring).await;
         let latency_us = scores.champion_latency_us();
         let predictions = self.predictions(endpoint, &checked, &assigned, &scores);
         let batch = Arc::new(PredictionBatch { features: checked.features, predictions });
         let appended = Instant::now();
-        log::append(&self.app, endpoint, &batch).await.inspect_err(|_| {
+        let logging = tracing::info_span!(target: "trace", "append");
+        log::append(&self.app, endpoint, &batch).instrument(logging).await.inspect_err(|_| {
             meters.unavailable.inc();
         })?;
         meters.append.observe(appended.elapsed().as_secs_f64());

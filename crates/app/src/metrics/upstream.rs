@@ -65,6 +65,9 @@ impl Upstreams {
     }
 }
 
+/// What is counted of an upstream.
+type Figure = fn(&UpstreamHealth) -> u64;
+
 impl Collector for Upstreams {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let upstreams = self.found();
@@ -98,7 +101,7 @@ impl Collector for Upstreams {
                 ConstGauge::new(read(address)).encode(family.encode_family(labels)?)?;
             }
         }
-        let whole: [(&str, &str, fn(&UpstreamHealth) -> u64); 2] = [
+        let whole: [(&str, &str, Figure); 2] = [
             ("upstream_retries", "Calls sent again", |health| health.retries),
             ("upstream_refused", "Calls turned away: too many in flight, or every circuit open", |health| {
                 health.refused
