@@ -18,8 +18,8 @@ pub(super) struct Upstreams(pub(super) Arc<Live>);
 
 type Labels = [(&'static str, String); 3];
 
-/// What is told of an address: name, help and how it is read.
-type Told<T> = (&'static str, &'static str, fn(&AddressHealth) -> T);
+/// What is told of an address, or of a whole upstream: name, help and how it is read.
+type Told<T, Of = AddressHealth> = (&'static str, &'static str, fn(&Of) -> T);
 
 const COUNTERS: [Told<u64>; 2] = [
     ("upstream_requests", "Calls sent to an address of an upstream", |address| address.requests),
@@ -44,7 +44,7 @@ const GAUGES: [Told<i64>; 4] = [
 ];
 
 fn models(endpoint: &LiveEndpoint) -> impl Iterator<Item = &LiveModel> {
-    endpoint.champion.iter().chain(&endpoint.shadow)
+    endpoint.champion.iter().chain(&endpoint.shadow).chain(&endpoint.previous).chain(&endpoint.challengers)
 }
 
 impl Upstreams {
@@ -64,9 +64,6 @@ impl Upstreams {
         found
     }
 }
-
-/// What is counted of an upstream.
-type Figure = fn(&UpstreamHealth) -> u64;
 
 impl Collector for Upstreams {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
@@ -101,7 +98,7 @@ impl Collector for Upstreams {
                 ConstGauge::new(read(address)).encode(family.encode_family(labels)?)?;
             }
         }
-        let whole: [(&str, &str, Figure); 2] = [
+        let whole: [Told<u64, UpstreamHealth>; 2] = [
             ("upstream_retries", "Calls sent again", |health| health.retries),
             ("upstream_refused", "Calls turned away: too many in flight, or every circuit open", |health| {
                 health.refused
