@@ -70,11 +70,19 @@ pub async fn over_time(
     Ok(view)
 }
 
-/// The shortest whole number of seconds of which `buckets` cover the window.
+/// Lengths that people think in, seconds.
+const LENGTHS: [i64; 17] = [
+    1, 5, 15, 60, 300, 900, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600,
+    2_419_200, 7_862_400,
+];
+
+/// The shortest such length of which `buckets` cover the window; whole days beyond the longest.
 fn bucket_us(window: Window, buckets: usize) -> i64 {
-    let extent = window.until.0.saturating_sub(window.from.0).max(1);
-    let rough = extent.unsigned_abs().div_ceil(buckets as u64);
-    i64::try_from(rough.div_ceil(SECOND_US as u64)).unwrap_or(i64::MAX / SECOND_US) * SECOND_US
+    let extent = window.until.0.saturating_sub(window.from.0).max(1).unsigned_abs();
+    let seconds = extent.div_ceil(buckets as u64).div_ceil(SECOND_US as u64);
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX / SECOND_US);
+    let longer = || seconds.unsigned_abs().div_ceil(86_400).cast_signed() * 86_400;
+    LENGTHS.into_iter().find(|length| *length >= seconds).unwrap_or_else(longer) * SECOND_US
 }
 
 /// Where shadow and champion differ most in the last `days`.
@@ -101,9 +109,11 @@ mod tests {
     use greenlight_domain::time::{DAY_US, Micros};
 
     #[test]
-    fn stretches_are_whole_seconds_and_never_too_many() {
+    fn stretches_are_lengths_that_people_think_in_and_never_too_many() {
         let week = Window { from: Micros(1), until: Micros(1 + 7 * DAY_US) };
         assert_eq!(bucket_us(week, 56), 3 * 3_600 * SECOND_US);
+        let year = Window { from: Micros(0), until: Micros(365 * DAY_US) };
+        assert_eq!((bucket_us(year, 56), bucket_us(year, 1)), (7 * DAY_US, 365 * DAY_US));
         for (extent, buckets) in [(1, 200), (7 * DAY_US, 199), (366 * DAY_US, 1), (366 * DAY_US, 200)] {
             let width = bucket_us(Window { from: Micros(0), until: Micros(extent) }, buckets);
             assert!(width % SECOND_US == 0 && width * buckets as i64 >= extent, "{extent} {buckets}");

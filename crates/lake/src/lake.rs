@@ -205,7 +205,11 @@ impl Lake for LocalLake {
     }
 
     async fn log_extent(&self, endpoint: &str) -> Result<Option<LogExtent>, LakeError> {
-        self.reader(endpoint).await?.1.log_extent().await
+        let (endpoint, reader) = self.reader(endpoint).await?;
+        if let Some((oldest, newest, predictions)) = endpoint.predictions.table.bounds("at_us")? {
+            return Ok(Some(LogExtent { oldest: Micros(oldest), newest: Micros(newest), predictions }));
+        }
+        reader.log_extent().await
     }
 
     async fn log_page(&self, endpoint: &str, filter: &LogFilter) -> Result<Vec<LogRow>, LakeError> {

@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use arrow_array::RecordBatch;
-use arrow_schema::{Schema, SchemaRef};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::{DataType, Schema, SchemaRef};
 use chrono::TimeDelta;
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::datasource::empty::EmptyTable;
@@ -83,6 +85,32 @@ impl Table {
     /// Columns of the table, or `None` before its first commit.
     pub(crate) fn schema(&self) -> Result<Option<Schema>, LakeError> {
         self.loaded().map(|loaded| table_schema(&loaded.table).map_err(error::delta)).transpose()
+    }
+
+    /// Least and greatest value of a column of integers, and the number of rows, from the statistics of the files;
+    /// `None` before the first commit, and where a file has no statistics.
+    pub(crate) fn bounds(&self, column: &str) -> Result<Option<(i64, i64, u64)>, LakeError> {
+        let Some(Loaded { table, .. }) = self.loaded() else { return Ok(None) };
+        let state = table.snapshot().map_err(error::delta)?;
+        let (mut low, mut high, mut rows) = (i64::MAX, i64::MIN, 0);
+        for files in state.add_actions_batches(true).map_err(error::delta)? {
+            let integers = |name: &str| {
+                let found = files.column_by_name(name)?;
+                let cast = arrow_cast::cast(found, &DataType::Int64).ok()?;
+                let integers = cast.as_primitive::<Int64Type>().clone();
+                (integers.null_count() == 0).then_some(integers)
+            };
+            let names = [format!("min.{column}"), format!("max.{column}")];
+            let [Some(least), Some(greatest), Some(counts)] =
+                [integers(&names[0]), integers(&names[1]), integers("num_records")]
+            else {
+                return Ok(None);
+            };
+            low = least.values().iter().copied().fold(low, i64::min);
+            high = greatest.values().iter().copied().fold(high, i64::max);
+            rows += counts.values().iter().map(|count| count.unsigned_abs()).sum::<u64>();
+        }
+        Ok((rows > 0).then_some((low, high, rows)))
     }
 
     /// The mark of the table's own application at that version.

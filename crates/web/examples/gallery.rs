@@ -2,6 +2,7 @@
 //! gallery -- DIR`.
 #![expect(clippy::unwrap_used, reason = "views made by hand")]
 #![expect(clippy::print_stdout, reason = "a command for the terminal: what it wrote is its output")]
+#![expect(clippy::unwrap_used, reason = "views that are made by hand for the tests, too")]
 
 #[path = "../tests/it/fixtures.rs"]
 mod fixtures;

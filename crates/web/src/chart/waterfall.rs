@@ -31,7 +31,7 @@ pub fn chart(explanation: &ScoreExplanation, model: &str) -> Markup {
         ("step-total", "where it begins and ends".to_owned()),
     ];
     let largest = explanation.contributions.first().map_or_else(String::new, |first| {
-        format!(" The largest step is {} with {}.", first.feature, signed(first.amount))
+        format!(" The largest step is {} with {}.", first.feature, signed(first.amount, 3))
     });
     let frame = Frame {
         title: "What makes this score",
@@ -112,8 +112,8 @@ pub fn written(value: &Value) -> String {
     }
 }
 
-fn signed(amount: f64) -> String {
-    let text = decimal(amount, 3);
+fn signed(amount: f64, digits: usize) -> String {
+    let text = decimal(amount, digits);
     if amount > 0.0 { format!("+{text}") } else { text }
 }
 
@@ -130,7 +130,11 @@ fn draw(canvas: Canvas, steps: &[Step]) -> Markup {
     let x = Scale::new(range, canvas.across());
     let (bottom, top) = canvas.upwards();
     let letters = ((canvas.left - 14.0) / LETTER) as usize;
-    let digits = if high - low < 0.5 { 2 } else { usize::from(high - low < 10.0) };
+    // As many digits as tell the ticks apart, and one more for the steps between them.
+    let apart = marks.get(1).zip(marks.first()).map_or(1.0, |(second, first)| second - first);
+    let digits = (0..6).find(|digits| ((apart * 10_f64.powi(*digits)).fract() - 0.5).abs() > 0.499);
+    let digits = usize::try_from(digits.unwrap_or(6)).unwrap_or(6);
+    let fine = (digits + 1).max(3);
     html! {
         @for tick in &marks {
             line class=(if *tick == 0.0 { "grid zero" } else { "grid" })
@@ -138,14 +142,21 @@ fn draw(canvas: Canvas, steps: &[Step]) -> Markup {
             text.tick x=(px(x.at(*tick))) y=(px(bottom + 20.0)) text-anchor="middle" { (decimal(*tick, digits)) }
         }
         @for (index, step) in steps.iter().enumerate() {
-            (bar(canvas, &x, top + ROW * index as f64, step, index + 1 < steps.len(), letters))
+            (bar(canvas, &x, top + ROW * index as f64, step, index + 1 < steps.len(), (letters, fine)))
         }
     }
 }
 
-fn bar(canvas: Canvas, x: &Scale, y: f64, step: &Step, goes_on: bool, letters: usize) -> Markup {
+fn bar(
+    canvas: Canvas,
+    x: &Scale,
+    y: f64,
+    step: &Step,
+    goes_on: bool,
+    (letters, digits): (usize, usize),
+) -> Markup {
     let (from, to) = (x.at(step.from), x.at(step.to));
-    let amount = if step.is_total { decimal(step.to, 3) } else { signed(step.to - step.from) };
+    let amount = if step.is_total { decimal(step.to, digits) } else { signed(step.to - step.from, digits) };
     let class = match step.to - step.from {
         _ if step.is_total => "step-total",
         up if up > 0.0 => "step-up",

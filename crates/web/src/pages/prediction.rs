@@ -167,7 +167,7 @@ fn rows(endpoint: &str, rows: &[LogRow]) -> Markup {
                     @for row in rows {
                         tr {
                             th.nowrap scope="row" { a href={ "/endpoints/" (endpoint) "/predictions/" (row.id) } { (row.at) } }
-                            td { (row.unit) }
+                            td.nowrap { (row.unit) }
                             td { (row.variant) }
                             td.number { (probability(row.probability)) }
                             td { (row.decision) }
