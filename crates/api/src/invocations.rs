@@ -74,7 +74,7 @@ async fn invoke(
     let caller = actor(&state, headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes))?;
     allow(&caller, Action::Infer)?;
     let endpoint = state.app.live.served(&name).ok_or_else(|| OipError::unknown(&name))?;
-    let _admitted = crate::oip::admit(&state)?;
+    let _admitted = crate::oip::admit_or_wait(&state).await?;
     let body = axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| crate::oip::too_large())?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let table = match content_type.split(';').next().unwrap_or("").trim() {
