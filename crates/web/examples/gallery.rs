@@ -1,6 +1,5 @@
 //! Renders every page from hand-made views into a folder, to be looked at: `cargo run -p greenlight-web --example
 //! gallery -- DIR`.
-#![expect(clippy::unwrap_used, reason = "views made by hand")]
 #![expect(clippy::print_stdout, reason = "a command for the terminal: what it wrote is its output")]
 #![expect(clippy::unwrap_used, reason = "views that are made by hand for the tests, too")]
 
