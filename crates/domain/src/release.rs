@@ -235,6 +235,9 @@ mod tests {
         // Breadth-first over the stages: what can reach Rollout, and through what?
         for start in Stage::ALL {
             if start.may_become(Stage::Rollout) {
+                assert!(matches!(start, Stage::Approved | Stage::Challenger));
+            }
+            if start.may_become(Stage::Challenger) {
                 assert_eq!(start, Stage::Approved);
             }
             if start.may_become(Stage::Approved) {

@@ -19,7 +19,7 @@ use crate::endpoint::Endpoint;
 use crate::query::{Reader, first_id};
 use crate::table::Leftover;
 
-/// Prediction ids that one commit looks for among outcomes.
+/// Prediction ids that one commit looks for.
 const IDS_AT_ONCE: usize = 5_000;
 
 /// Deletes every prediction of `unit`, with its outcomes.
@@ -38,9 +38,11 @@ pub(crate) async fn unit(
         let of_unit = col("prediction_id").in_list(listed, false);
         erased.outcomes += endpoint.outcomes.table.delete(of_unit, Leftover::RemoveNow).await?;
     }
-    if !ids.is_empty() {
-        let of_unit = col("unit").eq(lit(unit.to_owned()));
-        erased.predictions = endpoint.predictions.table.delete(of_unit, Leftover::RemoveNow).await?;
+    for some in ids.chunks(IDS_AT_ONCE) {
+        // By id: the log of a table keeps what a deletion looked for.
+        let listed = some.iter().map(|id| lit(id.to_string())).collect();
+        let predictions = &endpoint.predictions.table;
+        erased.predictions += predictions.delete(col("id").in_list(listed, false), Leftover::RemoveNow).await?;
     }
     Ok(erased)
 }

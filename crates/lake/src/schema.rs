@@ -19,8 +19,9 @@ pub(crate) const SEGMENT: &str = "segment";
 /// Column with the place of an outcome within its segment.
 pub(crate) const POSITION: &str = "position";
 /// Leading columns of each table that get statistics: all that queries are pruned by, and none of the texts and
-/// features after a prediction's latency.
-pub(crate) const INDEXED_COLUMNS: &str = "16";
+/// features after a prediction's latency. A unit is not among them: the log of a table keeps the smallest and largest
+/// value of each file, and would still name a unit after it was erased.
+pub(crate) const INDEXED_COLUMNS: &str = "15";
 
 fn text(name: &str) -> ArrowField {
     ArrowField::new(name, DataType::Utf8, true)
@@ -40,7 +41,6 @@ pub(crate) fn predictions(features: &[Field]) -> SchemaRef {
         text("id"),
         int("at_us"),
         ArrowField::new("day", DataType::Int32, true),
-        text("unit"),
         text("variant"),
         double("propensity"),
         double("champion_propensity"),
@@ -52,6 +52,7 @@ pub(crate) fn predictions(features: &[Field]) -> SchemaRef {
         text("champion_decision"),
         text("mirrors"),
         int("latency_us"),
+        text("unit"),
         text("error"),
         text("candidates"),
         text("fallback"),

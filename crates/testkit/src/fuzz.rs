@@ -201,7 +201,11 @@ impl<'t> State<'t> {
             std::fs::write(path, input).unwrap();
         }
         let began = Instant::now();
-        let verdict = catch_unwind(AssertUnwindSafe(|| check(input))).map_err(|panic| told(&*panic))?;
+        let verdict = catch_unwind(AssertUnwindSafe(|| check(input))).map_err(|panic| {
+            // What telling of a panic takes is not the parser's.
+            self.memory_before = address_space("VmPeak:");
+            told(&*panic)
+        })?;
         self.report.slowest = self.report.slowest.max(began.elapsed());
         self.report.cases += 1;
         self.report.accepted += u64::from(verdict.is_ok());
