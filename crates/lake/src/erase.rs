@@ -42,7 +42,8 @@ pub(crate) async fn unit(
         // By id: the log of a table keeps what a deletion looked for.
         let listed = some.iter().map(|id| lit(id.to_string())).collect();
         let predictions = &endpoint.predictions.table;
-        erased.predictions += predictions.delete(col("id").in_list(listed, false), Leftover::RemoveNow).await?;
+        erased.predictions +=
+            predictions.delete(col("id").in_list(listed, false), Leftover::RemoveNow).await?;
     }
     Ok(erased)
 }
