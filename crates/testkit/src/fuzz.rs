@@ -1,6 +1,6 @@
 //! Fuzzing with a stable compiler: inputs are generated or taken from a corpus, mutated, and given to a parser.
 //!
-//! Owns the corpus of a target, how long it is fuzzed, shrinking and the bound on memory; [`mutation`] owns the
+//! Owns the corpus of a target, how long it is fuzzed, shrinking and the bound on memory; `mutation` owns the
 //! mutations. It sees no branches of the parser, as a fuzzer with an instrumented compiler does: what it has instead
 //! is the kind of answer. An input that is answered in a way that no earlier one was (another message, or a model of
 //! another kind) joins the inputs that are mutated next.
