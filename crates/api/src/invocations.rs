@@ -75,7 +75,7 @@ async fn invoke(
     let caller = actor(&state, headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes))?;
     allow(&caller, Action::Infer)?;
     let endpoint = state.app.live.served(&name).ok_or_else(|| OipError::unknown(&name))?;
-    let _admitted = crate::oip::admit_or_wait(&state).await?;
+    let _admitted = crate::oip::admit(&state, &endpoint).await?;
     let body = axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| crate::oip::too_large())?;
     let table = tracing::info_span!(target: "trace", "parse")
         .in_scope(|| parse(&headers, &body).and_then(|table| table.into_request(&endpoint.features)));

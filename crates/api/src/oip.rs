@@ -1,5 +1,6 @@
 //! The Open Inference Protocol v2 over REST and gRPC: health, metadata, infer, model repository.
 
+mod admission;
 mod error;
 #[cfg(test)]
 pub(crate) mod fuzz;
@@ -12,8 +13,6 @@ mod repository;
 mod tensor;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
@@ -21,13 +20,13 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::routing::get;
 use axum::{Json, Router};
 use greenlight_app::live::LiveEndpoint;
-use greenlight_app::metrics::Rejected;
 use greenlight_domain::trace::TraceParent;
 use greenlight_serving::Trace;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::ApiState;
+pub(crate) use admission::admit;
 pub(crate) use error::OipError;
 pub(crate) use infer::{router as inference, too_large};
 pub(crate) use output::OUTPUTS;
@@ -82,62 +81,6 @@ pub(crate) fn trace(header: Option<&[u8]>) -> Option<Trace> {
     let parent = TraceParent::parse(header)?;
     let text = str::from_utf8(header).ok()?;
     Some(Trace { id: format!("{:032x}", parent.trace_id).into(), parent: text.into() })
-}
-
-/// Most inference requests that are answered at a time; the next ones are refused, so that those which were taken stay
-/// quick and their bodies fit into memory. Enough to keep a disk busy that takes 10 ms for a sync.
-const MAX_IN_FLIGHT: i64 = 256;
-/// How long a refusal is held back. A client that asks again as soon as it is refused would else spend, refusal by
-/// refusal, the processor time that the accepted requests need (bench/overload).
-const REFUSAL_HELD: Duration = Duration::from_millis(100);
-/// Most refusals that are held back at a time; the next ones are sent at once.
-const MAX_HELD: usize = 10_000;
-
-/// A request that is being answered.
-pub(crate) struct Admitted<'a>(&'a ApiState);
-
-impl Drop for Admitted<'_> {
-    fn drop(&mut self) {
-        self.0.app.metrics.in_flight.dec();
-    }
-}
-
-/// Admits a request as [`admit`] does; a refusal comes late. For callers that hold nothing of the request yet but its
-/// head.
-pub(crate) async fn admit_or_wait(state: &ApiState) -> Result<Admitted<'_>, OipError> {
-    static HELD: AtomicUsize = AtomicUsize::new(0);
-    let refusal = match admit(state) {
-        Ok(admitted) => return Ok(admitted),
-        Err(refusal) => refusal,
-    };
-    if HELD.fetch_add(1, Ordering::Relaxed) < MAX_HELD {
-        let _held = Held(&HELD);
-        tokio::time::sleep(REFUSAL_HELD).await;
-    } else {
-        HELD.fetch_sub(1, Ordering::Relaxed);
-    }
-    Err(refusal)
-}
-
-/// A refusal that is held back; a client that goes away meanwhile is counted out too.
-struct Held(&'static AtomicUsize);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Admits a request, unless too many are being answered.
-pub(crate) fn admit(state: &ApiState) -> Result<Admitted<'_>, OipError> {
-    let before = state.app.metrics.in_flight.inc();
-    let admitted = Admitted(state);
-    if before < MAX_IN_FLIGHT {
-        return Ok(admitted);
-    }
-    state.app.metrics.reject(Rejected::Overload);
-    let message = format!("{MAX_IN_FLIGHT} requests are being answered; try again in a moment");
-    Err(OipError { status: StatusCode::SERVICE_UNAVAILABLE, message })
 }
 
 /// The model that a path names.

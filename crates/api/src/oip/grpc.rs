@@ -75,11 +75,11 @@ impl Grpc {
         request: tonic::Request<ModelInferRequest>,
     ) -> Result<ModelInferResponse, OipError> {
         self.allow(&request, Action::Infer)?;
-        let _admitted = super::admit(&self.0)?;
         let traceparent = request.metadata().get("traceparent");
         let trace = super::trace(traceparent.map(tonic::metadata::MetadataValue::as_bytes));
         let request = request.into_inner();
         let endpoint = super::find(&self.0, &request.model_name, Some(&request.model_version))?;
+        let _admitted = super::admit(&self.0, &endpoint).await?;
         let raw = !request.raw_input_contents.is_empty();
         let parsed = tracing::info_span!(target: "trace", "parse").in_scope(|| {
             let outputs = wanted(&request.outputs)?;

@@ -72,7 +72,7 @@ async fn handle(
     let actor = actor(state, authorization)?;
     allow(&actor, Action::Infer)?;
     let endpoint = find(state, name, version)?;
-    let _admitted = super::admit_or_wait(state).await?;
+    let _admitted = super::admit(state, &endpoint).await?;
     let body = axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| too_large())?;
     let (id, wanted, request) = tracing::info_span!(target: "trace", "parse")
         .in_scope(|| understand(&endpoint, &parts.headers, &body))
