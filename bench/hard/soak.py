@@ -172,7 +172,7 @@ def main():
         "worst_window_p99_ms": max((w["accepted_times"]["p99_ms"] for w in windows), default=None),
         "swaps": acts["swaps"].done,
         "outcomes": acts["outcomes"].done * ROWS,
-        "shadow": shadow.get("state") if isinstance(shadow, dict) else None,
+        "shadow": shadow.get("stage") if isinstance(shadow, dict) else None,
         "memory_mib": {"first": memory[0], "last": memory[-1], "max": max(memory), "slope_per_hour": slope},
         "ledger": compared,
         "complaints": whole["complaints"] + failures[:5],

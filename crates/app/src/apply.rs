@@ -291,6 +291,7 @@ async fn check_endpoint(
     let value = ValueModel::compile(&initiative.value, &features)?;
     let refused = |e: greenlight_domain::DomainError| AppError::Invalid(format!("Endpoint {name}: {e}"));
     spec.assignment.validate(&features).map_err(refused)?;
+    check_layer(connection, name, spec).await?;
     spec.decision.validate().map_err(refused)?;
     if spec.log.keep_days.is_some_and(|days| days <= u32::from(initiative.value.window_days)) {
         let problem = format!(
@@ -316,6 +317,21 @@ async fn check_endpoint(
         }
     }
     Ok(app.lake.open(name, features).await?)
+}
+
+/// Endpoints that share a layer must not share units.
+async fn check_layer(connection: &mut Connection, name: &str, spec: &EndpointSpec) -> Result<(), AppError> {
+    let Some(layer) = &spec.assignment.layer else { return Ok(()) };
+    for (other, its) in greenlight_store::endpoint::list(connection).await? {
+        if other != name && its.assignment.layer.as_ref().is_some_and(|its| its.overlaps(layer)) {
+            let (from, until) = (layer.from_percent, layer.until_percent);
+            return Err(AppError::Invalid(format!(
+                "Endpoint {name}: {from} to {until} % of layer '{}' overlaps the part of endpoint {other}",
+                layer.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Why a change of a value model or an endpoint has to wait: it would change what a release in traffic decides, and

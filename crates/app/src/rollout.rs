@@ -181,7 +181,11 @@ pub(crate) async fn take_back(
     after.stage = before.stage.step_to(Stage::RolledBack, &before.id)?;
     after.reason = Some(reason.to_owned());
     let mut routes = routes_of(app, &before.endpoint).await?;
-    if !routes.end_challenger(&before.id) {
+    // By stage, not by whether the routes name it: a challenger whose champion was taken back is not routed any more, and
+    // the champion of today is not its to end.
+    if before.stage == Stage::Challenger {
+        routes.end_challenger(&before.id);
+    } else {
         routes.champion = None;
         routes.previous = None;
         routes.champion_percent = 0;

@@ -143,6 +143,15 @@ impl Scope for Features<'_> {
     }
 }
 
+impl LayerSpec {
+    /// Whether some units are in both parts.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.from_percent < other.until_percent
+            && other.from_percent < self.until_percent
+    }
+}
+
 impl AssignmentSpec {
     /// Checks it against the features of its endpoint.
     pub fn validate(&self, features: &[Field]) -> Result<(), DomainError> {

@@ -19,7 +19,7 @@ const NEWEST: &str = "SELECT position, id FROM ( \
        SELECT a.position, p.id, row_number() OVER ( \
          PARTITION BY a.position ORDER BY p.at_us DESC, p.id DESC) AS age \
        FROM asked a JOIN predictions p ON p.unit = a.unit \
-       WHERE p.variant IN ('champion', 'holdout') \
+       WHERE p.variant <> 'shadow' \
          AND p.at_us >= $from AND p.at_us <= $until AND p.id >= $low AND p.id < $high \
          AND p.at_us <= a.at_us AND p.at_us >= a.from_us) \
      WHERE age = 1";

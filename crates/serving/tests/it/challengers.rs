@@ -2,7 +2,7 @@
 
 use greenlight_app::challenge::{Challenge, challenge};
 use greenlight_app::{Kind, rollout, settle};
-use greenlight_domain::assignment::{Arm, Override, Rule};
+use greenlight_domain::assignment::{Arm, LayerSpec, Override, Rule};
 use greenlight_domain::decision::DecisionSpec;
 use greenlight_domain::prediction::Variant;
 use greenlight_domain::release::Stage;
@@ -93,6 +93,31 @@ async fn a_challenger_becomes_the_champion_and_keeps_the_one_before_as_its_fallb
     assert!(live.challengers.is_empty());
     let answer = world.day(200, |score| score).await;
     assert_eq!(count(&answer, Variant::Challenger), 0);
+}
+
+#[tokio::test]
+async fn a_challenger_that_is_routed_no_more_does_not_take_another_champion_with_it() {
+    let (world, champion, contender) = with_contender(26).await;
+    challenge(world.app(), &olga(), &contender, Challenge { percent: 20 }).await.unwrap();
+    rollout::roll_back(world.app(), &olga(), &champion, "it ages").await.unwrap();
+    let mut world = world;
+    let third = world.submit("honest").await.release.id;
+    world.bring_to_rollout(&third).await;
+    rollout::roll_back(world.app(), &olga(), &contender, "never mind").await.unwrap();
+    let live = world.test.app.live.get("calls").unwrap();
+    assert_eq!(live.champion.as_ref().map(|m| m.release.to_string()), Some(third));
+}
+
+#[tokio::test]
+async fn endpoints_of_a_layer_may_not_share_units() {
+    let world = World::begin(27).await;
+    let part =
+        |from_percent, until_percent| Some(LayerSpec { name: "crm".to_owned(), from_percent, until_percent });
+    world.change_endpoint(|spec| spec.assignment.layer = part(0, 50)).await.unwrap();
+    let refused =
+        world.add_endpoint("mails", |spec| spec.assignment.layer = part(49, 100)).await.unwrap_err();
+    assert!(refused.to_string().contains("overlaps the part of endpoint calls"), "{refused}");
+    world.add_endpoint("mails", |spec| spec.assignment.layer = part(50, 100)).await.unwrap();
 }
 
 #[tokio::test]

@@ -96,10 +96,20 @@ impl World {
 
     /// Applies the endpoint with other settings.
     pub(crate) async fn change_endpoint(&self, change: impl Fn(&mut EndpointSpec)) -> Result<(), AppError> {
+        self.add_endpoint("calls", change).await
+    }
+
+    /// Applies an endpoint like `calls` under another name.
+    pub(crate) async fn add_endpoint(
+        &self,
+        as_name: &str,
+        change: impl Fn(&mut EndpointSpec),
+    ) -> Result<(), AppError> {
         let mut documents = greenlight_testkit::documents("00");
         documents.retain(|document| matches!(document, Document::Endpoint { .. }));
         for document in &mut documents {
-            if let Document::Endpoint { spec, .. } = document {
+            if let Document::Endpoint { name, spec } = document {
+                as_name.clone_into(name);
                 change(spec);
             }
         }
