@@ -17,7 +17,7 @@ use crate::lake::Limits;
 use crate::segment::Kind;
 use crate::segment::disk::Disk;
 use crate::segment::folder::{Folder, Segment};
-use crate::segment::read;
+use crate::segment::read::Batches;
 use crate::segment::writer::{Records, Writer};
 use crate::table::Table;
 use crate::{encode, error, schema};
@@ -136,10 +136,10 @@ impl Endpoint {
             // A run that was overtaken keeps a mark of its own, so that the newest run stays on record.
             mark.application = format!("{}-{run}", mark.application);
         }
-        self.settlements.commit(vec![batch], mark).await
+        self.settlements.commit(&batch.schema(), std::iter::once(Ok(batch)), mark).await
     }
 
-    /// Durable predictions that are not sealed, one batch per group commit; the caller has the turn.
+    /// Durable predictions that are not sealed; the caller has the turn.
     pub(crate) async fn unsealed_predictions(&self) -> Result<Vec<RecordBatch>, LakeError> {
         let sealed = self.predictions.table.transaction();
         let mut segments = self.predictions.folder.segments();
@@ -147,7 +147,9 @@ impl Endpoint {
         let read = tokio::task::spawn_blocking(move || {
             let mut rows = Vec::new();
             for segment in segments {
-                rows.extend(read::batches(&segment.path, Kind::Predictions, segment.good)?);
+                for batch in Batches::open(&segment.path, Kind::Predictions, segment.good)? {
+                    rows.push(batch?);
+                }
             }
             Ok(rows)
         });
@@ -187,11 +189,8 @@ impl Events {
         }
         for group in groups(&waiting) {
             let last = group.last().map_or(sealed, |segment| segment.sequence);
-            let (segments, kind, schema) = (group.to_vec(), self.kind, Arc::clone(&schema));
-            let batches = tokio::task::spawn_blocking(move || table_batches(&segments, kind, &schema))
-                .await
-                .map_err(error::task)??;
-            self.table.commit(batches, self.table.mark(last)).await?;
+            let rows = table_rows(group.to_vec(), self.kind, Arc::clone(&schema));
+            self.table.commit(&schema, rows, self.table.mark(last)).await?;
             self.delete(group.to_vec()).await?;
         }
         Ok(())
@@ -203,7 +202,7 @@ impl Events {
     }
 }
 
-/// Splits segments into runs that one commit can hold in memory.
+/// Splits segments into runs for one commit each.
 fn groups(segments: &[Segment]) -> Vec<&[Segment]> {
     let mut groups = Vec::new();
     let (mut start, mut bytes) = (0, 0);
@@ -220,14 +219,25 @@ fn groups(segments: &[Segment]) -> Vec<&[Segment]> {
     groups
 }
 
-/// The rows of segments as their table holds them, one batch a segment.
-fn table_batches(segments: &[Segment], kind: Kind, table: &SchemaRef) -> Result<Vec<RecordBatch>, LakeError> {
-    let mut all = Vec::with_capacity(segments.len());
-    for segment in segments {
-        let frames = read::batches(&segment.path, kind, segment.good)?;
-        let Some(first) = frames.first() else { continue };
-        let rows = arrow_select::concat::concat_batches(&first.schema(), &frames).map_err(error::arrow)?;
-        all.push(encode::for_table(&rows, table, segment.sequence, 0).map_err(error::arrow)?);
-    }
-    Ok(all)
+/// The rows of segments as their table holds them.
+fn table_rows(
+    segments: Vec<Segment>,
+    kind: Kind,
+    table: SchemaRef,
+) -> impl Iterator<Item = Result<RecordBatch, LakeError>> + Send + 'static {
+    segments.into_iter().flat_map(move |segment| {
+        let (batches, failure) = match Batches::open(&segment.path, kind, segment.good) {
+            Ok(batches) => (Some(batches), None),
+            Err(error) => (None, Some(Err(error))),
+        };
+        let table = Arc::clone(&table);
+        let rows = batches.into_iter().flatten().scan(0, move |position, batch| {
+            let first = *position;
+            Some(batch.and_then(|batch| {
+                *position += batch.num_rows() as i64;
+                encode::for_table(&batch, &table, segment.sequence, first).map_err(error::arrow)
+            }))
+        });
+        rows.chain(failure)
+    })
 }

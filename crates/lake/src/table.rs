@@ -123,12 +123,16 @@ impl Table {
         self.loaded().map_or(-1, |loaded| loaded.transaction)
     }
 
-    /// Appends `batches` (all of one schema) in one commit that records `mark`. The caller has checked that it was
-    /// not recorded before, and is the only one to commit.
-    pub(crate) async fn commit(&self, batches: Vec<RecordBatch>, mark: Mark) -> Result<(), LakeError> {
-        let Some(schema) = batches.first().map(RecordBatch::schema) else { return Ok(()) };
+    /// Appends `batches`, each of `schema`, in one commit that records `mark`; they are asked for one at a time, off
+    /// the async threads. The caller has checked that it was not recorded before, and is the only one to commit.
+    pub(crate) async fn commit(
+        &self,
+        schema: &SchemaRef,
+        batches: impl Iterator<Item = Result<RecordBatch, LakeError>> + Send + 'static,
+        mark: Mark,
+    ) -> Result<(), LakeError> {
         self.refresh().await?;
-        match self.try_commit(&schema, batches, &mark).await {
+        match self.try_commit(schema, batches, &mark).await {
             Ok(loaded) => {
                 self.store(Some(loaded));
                 Ok(())
@@ -209,7 +213,7 @@ impl Table {
     async fn try_commit(
         &self,
         schema: &SchemaRef,
-        batches: Vec<RecordBatch>,
+        batches: impl Iterator<Item = Result<RecordBatch, LakeError>> + Send + 'static,
         mark: &Mark,
     ) -> Result<Loaded, LakeError> {
         let (mut table, before) = match self.loaded() {
@@ -256,9 +260,9 @@ impl Table {
     async fn write_files(
         &self,
         table: &DeltaTable,
-        batches: Vec<RecordBatch>,
+        batches: impl Iterator<Item = Result<RecordBatch, LakeError>> + Send + 'static,
     ) -> Result<Vec<Action>, LakeError> {
-        let (adds, metadata) = write_parquet(table, batches).await.map_err(error::delta)?;
+        let (adds, metadata) = write_parquet(table, batches).await?;
         let mut files: Vec<PathBuf> = adds.iter().map(|add| self.folder.join(&add.path)).collect();
         files.push(self.folder.clone());
         files.extend(self.folder.parent().map(Path::to_owned));
@@ -327,21 +331,33 @@ impl Table {
 /// Writes the batches to Parquet files; also returns the table's new metadata when they have columns it lacks.
 async fn write_parquet(
     table: &DeltaTable,
-    batches: Vec<RecordBatch>,
-) -> Result<(Vec<Add>, Option<Action>), DeltaTableError> {
-    let mut writer = RecordBatchWriter::for_table(table)?.with_writer_properties(properties_of_files()?);
+    batches: impl Iterator<Item = Result<RecordBatch, LakeError>> + Send + 'static,
+) -> Result<(Vec<Add>, Option<Action>), LakeError> {
+    let properties = properties_of_files().map_err(error::delta)?;
+    let mut writer =
+        RecordBatchWriter::for_table(table).map_err(error::delta)?.with_writer_properties(properties);
     let before = writer.arrow_schema();
-    for batch in batches {
-        writer.write_with_mode(batch, WriteMode::MergeSchema).await?;
-    }
-    let after = writer.arrow_schema();
-    let adds = writer.flush().await?;
+    let runtime = tokio::runtime::Handle::current();
+    let write = async move {
+        for batch in batches {
+            writer.write_with_mode(batch?, WriteMode::MergeSchema).await.map_err(error::delta)?;
+        }
+        let after = writer.arrow_schema();
+        Ok((writer.flush().await.map_err(error::delta)?, after))
+    };
+    // Reading and compressing take long: no request may wait behind them.
+    let written = tokio::task::spawn_blocking(move || runtime.block_on(write)).await;
+    let (adds, after) = written.map_err(error::task)??;
     if before == after {
         return Ok((adds, None));
     }
-    let columns: StructType = after.as_ref().try_into_kernel()?;
-    let metadata = table.snapshot()?.metadata().clone().with_schema(&columns)?;
-    Ok((adds, Some(Action::Metadata(metadata))))
+    let metadata = widened(table, &after).map_err(error::delta)?;
+    Ok((adds, Some(metadata)))
+}
+
+fn widened(table: &DeltaTable, schema: &SchemaRef) -> Result<Action, DeltaTableError> {
+    let columns: StructType = schema.as_ref().try_into_kernel()?;
+    Ok(Action::Metadata(table.snapshot()?.metadata().clone().with_schema(&columns)?))
 }
 
 fn properties_of_files() -> Result<WriterProperties, DeltaTableError> {

@@ -34,6 +34,7 @@ impl DeltaOutput {
         }
         let version = i64::try_from(sequence)
             .map_err(|_| LakeError::Schema(format!("chunk {sequence} has no number in a Delta log")))?;
-        self.table.commit(batches, self.table.mark(version)).await
+        let Some(schema) = batches.first().map(RecordBatch::schema) else { return Ok(()) };
+        self.table.commit(&schema, batches.into_iter().map(Ok), self.table.mark(version)).await
     }
 }

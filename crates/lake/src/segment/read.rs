@@ -2,16 +2,23 @@
 //!
 //! Refuses to repair: it says where the good part ends; `folder` cuts.
 
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use greenlight_app::lake::LakeError;
 use greenlight_domain::frame::Field;
 
-use super::{FRAME_HEAD, Kind, MAGIC, MAX_PAYLOAD, record};
+use super::record::{self, Predictions};
+use super::{FRAME_HEAD, Kind, MAGIC, MAX_PAYLOAD};
 use crate::{encode, error, schema};
+
+/// Rows after which a batch takes no further frame.
+const BATCH_ROWS: usize = 8_192;
 
 /// Where the valid frames of a segment are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,49 +78,123 @@ fn head(bytes: &[u8]) -> Option<(usize, u32)> {
 
 /// The features of a segment's records, or `None` when it has no valid frame.
 pub(crate) fn features(path: &Path, bytes: &[u8], scan: &Scan) -> Result<Option<Arc<[Field]>>, LakeError> {
-    let Some(schema) = scan.payloads.first() else { return Ok(None) };
-    let fields: Vec<Field> =
-        serde_json::from_slice(&bytes[schema.clone()]).map_err(|e| error::corrupt(path, e))?;
-    Ok(Some(fields.into()))
+    scan.payloads.first().map(|schema| parse_features(path, &bytes[schema.clone()])).transpose()
 }
 
-/// The rows of the first `good` bytes of the segment at `path`, one batch per group commit.
-pub(crate) fn batches(path: &Path, kind: Kind, good: u64) -> Result<Vec<RecordBatch>, LakeError> {
-    let mut bytes = std::fs::read(path).map_err(|e| error::io(path, &e))?;
-    bytes.truncate(usize::try_from(good).unwrap_or(usize::MAX));
-    let found = scan(&bytes);
-    if found.good as u64 != good {
-        let problem = format!("is damaged after byte {} of {good}; restore it from a backup", found.good);
-        return Err(error::corrupt(path, problem));
-    }
-    decode(path, kind, &bytes, &found)
+fn parse_features(path: &Path, payload: &[u8]) -> Result<Arc<[Field]>, LakeError> {
+    let fields: Vec<Field> = serde_json::from_slice(payload).map_err(|e| error::corrupt(path, e))?;
+    Ok(fields.into())
 }
 
-/// The rows of the valid frames.
-pub(crate) fn decode(
-    path: &Path,
+/// The rows of a segment's first `good` bytes, in batches of some thousand rows: what is in memory is one batch and
+/// the frame that is read.
+pub(crate) struct Batches {
+    path: PathBuf,
     kind: Kind,
-    bytes: &[u8],
-    found: &Scan,
-) -> Result<Vec<RecordBatch>, LakeError> {
-    let Some(features) = features(path, bytes, found)? else { return Ok(Vec::new()) };
-    let schema = match kind {
-        Kind::Predictions => schema::predictions(&features),
-        Kind::Outcomes => schema::outcomes(),
-    };
-    let batch = |payload: &Range<usize>| {
-        let records = &bytes[payload.clone()];
-        match kind {
+    file: BufReader<File>,
+    features: Arc<[Field]>,
+    schema: SchemaRef,
+    good: u64,
+    /// Bytes read.
+    at: u64,
+    frame: Vec<u8>,
+}
+
+impl Batches {
+    /// Opens the segment at `path`.
+    pub(crate) fn open(path: &Path, kind: Kind, good: u64) -> Result<Self, LakeError> {
+        let file = File::open(path).map_err(|e| error::io(path, &e))?;
+        let mut batches = Self {
+            path: path.to_owned(),
+            kind,
+            file: BufReader::new(file),
+            features: Arc::default(),
+            schema: schema::outcomes(),
+            good,
+            at: 0,
+            frame: Vec::new(),
+        };
+        let mut magic = [0; MAGIC.len()];
+        batches.fill(&mut magic)?;
+        if magic != *MAGIC {
+            return Err(batches.damaged(0));
+        }
+        if batches.next_frame()? {
+            batches.features = parse_features(path, &batches.frame)?;
+        }
+        if kind == Kind::Predictions {
+            batches.schema = schema::predictions(&batches.features);
+        }
+        Ok(batches)
+    }
+
+    fn damaged(&self, at: u64) -> LakeError {
+        let problem = format!("is damaged after byte {at} of {}; restore it from a backup", self.good);
+        error::corrupt(&self.path, problem)
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), LakeError> {
+        let at = self.at;
+        if self.good - at < bytes.len() as u64 {
+            return Err(self.damaged(at));
+        }
+        self.at += bytes.len() as u64;
+        match self.file.read_exact(bytes) {
+            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Err(self.damaged(at)),
+            read => read.map_err(|e| error::io(&self.path, &e)),
+        }
+    }
+
+    /// Reads the next frame into `frame`; false after the last one.
+    fn next_frame(&mut self) -> Result<bool, LakeError> {
+        let start = self.at;
+        if start == self.good {
+            return Ok(false);
+        }
+        let mut bytes = [0; FRAME_HEAD];
+        self.fill(&mut bytes)?;
+        let Some((length, checksum)) = head(&bytes).filter(|(length, _)| (1..=MAX_PAYLOAD).contains(length))
+        else {
+            return Err(self.damaged(start));
+        };
+        if self.good - self.at < length as u64 {
+            return Err(self.damaged(start));
+        }
+        let mut frame = std::mem::take(&mut self.frame);
+        frame.resize(length, 0);
+        self.fill(&mut frame)?;
+        self.frame = frame;
+        if crc32fast::hash(&self.frame) == checksum { Ok(true) } else { Err(self.damaged(start)) }
+    }
+
+    fn read(&mut self) -> Result<Option<RecordBatch>, LakeError> {
+        let batch = match self.kind {
             Kind::Predictions => {
-                let rows =
-                    record::read_predictions(records, &features).map_err(|e| error::corrupt(path, e))?;
-                encode::predictions(&schema, &rows).map_err(error::arrow)
+                let mut records = Predictions::new(&self.features);
+                while records.rows() < BATCH_ROWS && self.next_frame()? {
+                    records.read(&self.frame).map_err(|e| error::corrupt(&self.path, e))?;
+                }
+                let rows = records.finish().map_err(|e| error::corrupt(&self.path, e))?;
+                encode::predictions(&self.schema, &rows)
             }
             Kind::Outcomes => {
-                let rows = record::read_outcomes(records).map_err(|e| error::corrupt(path, e))?;
-                encode::outcomes(&schema, &rows).map_err(error::arrow)
+                let mut rows = Vec::new();
+                while rows.len() < BATCH_ROWS && self.next_frame()? {
+                    record::read_outcomes(&self.frame, &mut rows)
+                        .map_err(|e| error::corrupt(&self.path, e))?;
+                }
+                encode::outcomes(&self.schema, &rows)
             }
-        }
-    };
-    found.payloads[1..].iter().map(batch).collect()
+        };
+        let batch = batch.map_err(error::arrow)?;
+        Ok((batch.num_rows() > 0).then_some(batch))
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, LakeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
+    }
 }

@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use greenlight_domain::frame::{Column, ColumnType, Field, Frame};
+use greenlight_domain::frame::{Column, Field, Frame};
 use greenlight_domain::prediction::{Outcome, Prediction, PredictionBatch, PredictionId, Variant};
 use greenlight_domain::time::Micros;
 use uuid::Uuid;
@@ -135,40 +135,62 @@ fn variant_of(code: u8) -> Result<Variant, String> {
         .ok_or_else(|| format!("has a variant of code {code}"))
 }
 
-/// The predictions in `bytes`, whose features are `features`.
-pub(crate) fn read_predictions(bytes: &[u8], features: &Arc<[Field]>) -> Result<PredictionBatch, String> {
-    let mut reader = Reader { bytes, texts: Texts::default() };
-    let mut columns: Vec<Column> = features.iter().map(|field| Column::empty(field.column_type)).collect();
-    let mut predictions = Vec::new();
-    while !reader.bytes.is_empty() {
-        predictions.push(reader.prediction()?);
-        for (column, field) in columns.iter_mut().zip(features.iter()) {
-            match (column, field.column_type) {
-                (Column::Number(values), ColumnType::Number) => values.push(reader.number()?),
-                (Column::Text(values), ColumnType::Text) => values.push(reader.text()?),
-                _ => return Err("has a feature of two types".to_owned()),
-            }
-        }
-    }
-    let features = Frame::new(Arc::clone(features), columns).map_err(|e| e.to_string())?;
-    Ok(PredictionBatch { features, predictions })
+/// Predictions as they are read, frame after frame of one segment.
+pub(crate) struct Predictions {
+    features: Arc<[Field]>,
+    columns: Vec<Column>,
+    rows: Vec<Prediction>,
+    texts: Texts,
 }
 
-/// The outcomes in `bytes`.
-pub(crate) fn read_outcomes(bytes: &[u8]) -> Result<Vec<Outcome>, String> {
-    let mut reader = Reader { bytes, texts: Texts::default() };
-    let mut outcomes = Vec::new();
+impl Predictions {
+    /// None yet; their features are `features`.
+    pub(crate) fn new(features: &Arc<[Field]>) -> Self {
+        let columns = features.iter().map(|field| Column::empty(field.column_type)).collect();
+        Self { features: Arc::clone(features), columns, rows: Vec::new(), texts: Texts::default() }
+    }
+
+    /// Predictions read so far.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Adds the predictions in `bytes`.
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let mut reader = Reader { bytes, texts: &mut self.texts };
+        while !reader.bytes.is_empty() {
+            self.rows.push(reader.prediction()?);
+            for column in &mut self.columns {
+                match column {
+                    Column::Number(values) => values.push(reader.number()?),
+                    Column::Text(values) => values.push(reader.text()?),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All of them.
+    pub(crate) fn finish(self) -> Result<PredictionBatch, String> {
+        let features = Frame::new(self.features, self.columns).map_err(|e| e.to_string())?;
+        Ok(PredictionBatch { features, predictions: self.rows })
+    }
+}
+
+/// Adds the outcomes in `bytes` to `outcomes`.
+pub(crate) fn read_outcomes(bytes: &[u8], outcomes: &mut Vec<Outcome>) -> Result<(), String> {
+    let mut reader = Reader { bytes, texts: &mut Texts::default() };
     while !reader.bytes.is_empty() {
         let prediction_id = reader.id()?;
         let (at, value) = (Micros(reader.int()?), reader.number()?);
         outcomes.push(Outcome { prediction_id, name: reader.needed_text()?, value, at });
     }
-    Ok(outcomes)
+    Ok(())
 }
 
 struct Reader<'a> {
     bytes: &'a [u8],
-    texts: Texts,
+    texts: &'a mut Texts,
 }
 
 impl Reader<'_> {
@@ -290,6 +312,12 @@ mod tests {
         PredictionBatch { features, predictions: vec![prediction.clone(), prediction] }
     }
 
+    fn read_predictions(bytes: &[u8], features: &Arc<[Field]>) -> Result<PredictionBatch, String> {
+        let mut predictions = Predictions::new(features);
+        predictions.read(bytes)?;
+        predictions.finish()
+    }
+
     proptest! {
         #[test]
         fn what_was_written_is_read(
@@ -303,7 +331,7 @@ mod tests {
         fn any_bytes_can_be_read(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let fields: Arc<[Field]> = vec![Field::number("a"), Field::text("b")].into();
             let _ = read_predictions(&bytes, &fields);
-            let _ = read_outcomes(&bytes);
+            let _ = read_outcomes(&bytes, &mut Vec::new());
         }
 
         #[test]
