@@ -68,7 +68,7 @@ impl Connections {
     pub(crate) fn accept(listener: TcpListener, routes: Router, app: Arc<App>, most: u32) -> Self {
         let mut builder = Builder::new(TokioExecutor::new());
         // Quiet connections are closed below, all protocols alike and without a timer for every request.
-        builder.http1().header_read_timeout(None).max_buf_size(2 * HEAD_BYTES as usize);
+        builder.http1().header_read_timeout(None).writev(false).max_buf_size(2 * HEAD_BYTES as usize);
         builder
             .http2()
             .timer(TokioTimer::new())
