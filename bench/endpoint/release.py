@@ -1,6 +1,6 @@
 """Brings the peers' LightGBM model behind an endpoint, through every gate. Usage: release.py GREENLIGHT MODEL WORK
 
-Leaves a data folder in WORK/data, tokens in WORK/token (an operator's) and WORK/scientist, and three bodies of one row:
+Leaves a data folder in WORK/data, tokens in WORK/token (an operator's), WORK/scientist and WORK/approver, and three bodies of one row:
 named.json (a tensor a column), matrix.json (one tensor of all features) and split.json (MLflow's dataframe_split).
 """
 
@@ -78,6 +78,7 @@ try:
         sys.exit(f"expected the champion to say {expected}, got {outputs}")
     (work / "token").write_text(operator)
     (work / "scientist").write_text(scientist)
+    (work / "approver").write_text(approver)
 finally:
     server.terminate()
     server.wait()
