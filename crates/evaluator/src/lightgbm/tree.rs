@@ -167,9 +167,9 @@ impl<'a> Block<'a> {
         (boundaries, words): &(Vec<usize>, Vec<u32>),
     ) -> Result<Test, EvaluatorError> {
         let number = threshold as usize;
-        let bounds = boundaries.get(number).zip(boundaries.get(number + 1));
+        let bounds = boundaries.get(number..).and_then(|rest| rest.first_chunk());
         bounds
-            .and_then(|(start, end)| words.get(*start..*end))
+            .and_then(|[start, end]| words.get(*start..*end))
             .map(|words| Test::In(words.to_vec()))
             .ok_or_else(|| {
                 self.malformed("a categorical split names a set that cat_boundaries does not have")
