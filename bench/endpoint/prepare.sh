@@ -1,18 +1,18 @@
 # shellcheck shell=bash
-# What bench/soak, bench/overload and bench/disk start from. It is sourced, never run: builds Greenlight, trains the
-# peers' model, releases it to an endpoint named bench, and sets greenlight, load, python and work, a folder that goes
-# with the script. GREENLIGHT and LOAD name programs that are built already.
+# What bench/soak, bench/overload, bench/ladder and bench/disk start from. It is sourced, never run: builds Greenlight as
+# it is shipped, trains the peers' model, releases it to an endpoint named bench, and sets greenlight, load, echo, python
+# and work, a folder that goes with the script. GREENLIGHT and LOAD name programs that are built already.
 
 source "$(dirname "${BASH_SOURCE[0]}")/../../script/lib.sh"
 cd "$root"
 
 if [[ -z ${GREENLIGHT:-} || -z ${LOAD:-} ]]; then
     need_cargo
-    step "build" cargo build --quiet --locked --workspace --all-targets
+    step "release build" build_release
 fi
-greenlight=${GREENLIGHT:-$CARGO_TARGET_DIR/debug/greenlight}
+greenlight=${GREENLIGHT:-$CARGO_TARGET_DIR/release/greenlight}
 # shellcheck disable=SC2034 # for the scripts that source this
-load=${LOAD:-$CARGO_TARGET_DIR/debug/examples/load}
+load=${LOAD:-$CARGO_TARGET_DIR/release/examples/load} echo=$CARGO_TARGET_DIR/release/examples/echo
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
