@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyPool, Executor, SqlSafeStr};
+use sqlx::{Any, AnyPool, AssertSqlSafe, Executor, SqlSafeStr};
 
 use crate::StoreError;
 
@@ -57,7 +57,7 @@ impl Store {
             })
             .connect_with(options)
             .await?;
-        migrator().run(&pool).await?;
+        migrator(sqlite).run(&pool).await?;
         // SQLite: take the write lock at once, so that two writers queue instead of failing half-way.
         Ok(Self { pool, begin: if sqlite { "begin immediate" } else { "begin" } })
     }
@@ -78,20 +78,17 @@ impl Store {
     }
 }
 
-fn migrator() -> Migrator {
-    let first = Migration::new(
-        1,
-        Cow::from("first lap"),
-        MigrationType::Simple,
-        include_str!("../migrations/0001_first_lap.sql").into_sql_str(),
-        false,
-    );
-    let token_rate = Migration::new(
-        4,
-        Cow::from("token rate"),
-        MigrationType::Simple,
-        include_str!("../migrations/0004_token_rate.sql").into_sql_str(),
-        false,
-    );
-    Migrator { migrations: Cow::from(vec![first, token_rate]), ..Migrator::DEFAULT }
+/// The schema, step by step. SQLite keeps the tables that say so in the order of their key; PostgreSQL has no such tables.
+fn migrator(sqlite: bool) -> Migrator {
+    let step = |version, name: &'static str, text: &'static str| {
+        let text = if sqlite { text.replace("/* clustered */", "without rowid") } else { text.to_owned() };
+        let text = AssertSqlSafe(text).into_sql_str();
+        Migration::new(version, Cow::from(name), MigrationType::Simple, text, false)
+    };
+    let steps = vec![
+        step(1, "first lap", include_str!("../migrations/0001_first_lap.sql")),
+        step(4, "token rate", include_str!("../migrations/0004_token_rate.sql")),
+        step(5, "tracking", include_str!("../migrations/0005_tracking.sql")),
+    ];
+    Migrator { migrations: Cow::from(steps), ..Migrator::DEFAULT }
 }

@@ -10,20 +10,26 @@ pub mod business_case;
 pub mod dataset;
 pub mod endpoint;
 pub mod evidence;
+pub mod experiment;
 pub mod initiative;
 pub mod ledger;
 pub mod meta;
+pub mod metric;
 pub mod model;
+pub mod param;
 pub mod policy;
 pub mod release;
 pub mod route;
 pub mod run;
+pub mod run_tag;
 pub mod token;
 pub mod training;
 
 mod connect;
+mod counter;
 mod error;
 mod json;
+mod rows;
 
 pub use connect::{Connection, Store, Transaction};
 pub use error::StoreError;

@@ -1,11 +1,13 @@
-//! Runs with their parameters and metrics.
+//! Runs: MLflow's by every column of theirs, those that we train ourselves also with their data set and initiative.
 
 use greenlight_domain::time::Micros;
 use serde::Serialize;
+use sqlx::AssertSqlSafe;
 
-use crate::{Connection, StoreError};
+use crate::metric::{Latest, Point};
+use crate::{Connection, Stamp, StoreError, counter, experiment, metric, param, rows};
 
-/// A run as it is stored.
+/// A finished run of our own.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Run {
     /// 32 hexadecimal digits.
@@ -34,14 +36,75 @@ pub struct Run {
     pub metrics: Vec<(String, f64)>,
 }
 
-/// Stores a finished run with its parameters and metrics.
+/// A run without what was logged to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunInfo {
+    /// What its rows in other tables are named by.
+    pub number: i64,
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// Number of its experiment.
+    pub experiment_id: i64,
+    /// Name for people.
+    pub name: String,
+    /// One of MLflow's words.
+    pub status: String,
+    /// Who started it.
+    pub author: String,
+    /// When it started.
+    pub started_at: Micros,
+    /// When it ended.
+    pub ended_at: Option<Micros>,
+    /// When it was deleted, if it was.
+    pub deleted_at: Option<Micros>,
+    /// Where its artifacts lie.
+    pub artifact_uri: String,
+}
+
+/// A run with what was logged to it; each list by key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRecord {
+    /// The run.
+    pub info: RunInfo,
+    /// Parameters.
+    pub params: Vec<(String, String)>,
+    /// The newest point of each metric.
+    pub metrics: Vec<Latest>,
+    /// Tags.
+    pub tags: Vec<(String, String)>,
+}
+
+/// A run that begins.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRun<'a> {
+    /// 32 hexadecimal digits.
+    pub id: &'a str,
+    /// Number of its experiment.
+    pub experiment_id: i64,
+    /// Name for people.
+    pub name: &'a str,
+    /// Who starts it.
+    pub author: &'a str,
+    /// When it started.
+    pub started_at: Micros,
+}
+
+/// Stores a finished run of our own with its parameters and metrics; its experiment is made when there is none.
 pub async fn insert(connection: &mut Connection, run: &Run) -> Result<(), StoreError> {
+    let experiment_id = if let Some(found) = experiment::get_by_name(connection, &run.experiment).await? {
+        found.id
+    } else {
+        let stamp = Stamp { at: run.started_at, actor: &run.author };
+        experiment::insert(connection, &run.experiment, None, stamp).await?
+    };
+    let number = counter::next(connection, "run").await?;
     sqlx::query(
-        "insert into run (id, experiment, name, status, initiative, dataset, code_version, author, started_at, ended_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "insert into run (id, number, experiment_id, name, status, initiative, dataset, code_version, author, \
+         started_at, ended_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(&run.id)
-    .bind(&run.experiment)
+    .bind(number)
+    .bind(experiment_id)
     .bind(&run.name)
     .bind(&run.status)
     .bind(&run.initiative)
@@ -52,37 +115,126 @@ pub async fn insert(connection: &mut Connection, run: &Run) -> Result<(), StoreE
     .bind(run.ended_at.map(|t| t.0))
     .execute(&mut *connection)
     .await?;
-    for (key, value) in &run.params {
-        sqlx::query("insert into run_param (run_id, key, value) values ($1, $2, $3)")
-            .bind(&run.id)
-            .bind(key)
-            .bind(value)
-            .execute(&mut *connection)
-            .await?;
+    let params: Vec<(&str, &str)> = run.params.iter().map(|(key, value)| (&**key, &**value)).collect();
+    param::log(connection, number, &params).await?;
+    let at_ms = run.started_at.0 / 1_000;
+    let points: Vec<Point<'_>> =
+        run.metrics.iter().map(|(key, value)| Point { key, value: *value, at_ms, step: 0 }).collect();
+    metric::log(connection, (number, experiment_id), &points).await
+}
+
+/// Begins a run and returns its number. Fails with `Conflict` when there is one of that id.
+pub async fn create(connection: &mut Connection, run: NewRun<'_>) -> Result<i64, StoreError> {
+    let number = counter::next(connection, "run").await?;
+    sqlx::query(
+        "insert into run (id, number, experiment_id, name, status, initiative, dataset, code_version, author, started_at) \
+         values ($1, $2, $3, $4, 'RUNNING', '', '', '', $5, $6)",
+    )
+    .bind(run.id)
+    .bind(number)
+    .bind(run.experiment_id)
+    .bind(run.name)
+    .bind(run.author)
+    .bind(run.started_at.0)
+    .execute(connection)
+    .await?;
+    Ok(number)
+}
+
+type InfoRow = (i64, String, i64, String, String, String, i64, Option<i64>, Option<i64>, String);
+
+pub(crate) const INFO: &str = "run.number, run.id, run.experiment_id, run.name, run.status, run.author, run.started_at, \
+                               run.ended_at, run.deleted_at, experiment.artifact_location \
+                               from run join experiment on experiment.id = run.experiment_id";
+
+pub(crate) fn info_of(row: InfoRow) -> RunInfo {
+    let (number, id, experiment_id, name, status, author, started_at, ended_at, deleted_at, location) = row;
+    let artifact_uri = format!("{}/{id}/artifacts", location.trim_end_matches('/'));
+    RunInfo {
+        number,
+        id,
+        experiment_id,
+        name,
+        status,
+        author,
+        started_at: Micros(started_at),
+        ended_at: ended_at.map(Micros),
+        deleted_at: deleted_at.map(Micros),
+        artifact_uri,
     }
-    for (key, value) in &run.metrics {
-        sqlx::query("insert into run_metric (run_id, key, value, at) values ($1, $2, $3, $4)")
-            .bind(&run.id)
-            .bind(key)
-            .bind(value)
-            .bind(run.started_at.0)
-            .execute(&mut *connection)
-            .await?;
+}
+
+/// The run of that id, deleted or not.
+pub async fn info(connection: &mut Connection, id: &str) -> Result<Option<RunInfo>, StoreError> {
+    let text = format!("select {INFO} where run.id = $1");
+    let row: Option<InfoRow> =
+        sqlx::query_as(AssertSqlSafe(text)).bind(id).fetch_optional(connection).await?;
+    Ok(row.map(info_of))
+}
+
+/// The runs with everything that was logged to them, in the same order.
+pub async fn records(connection: &mut Connection, runs: Vec<RunInfo>) -> Result<Vec<RunRecord>, StoreError> {
+    let mut found: Vec<RunRecord> = runs
+        .into_iter()
+        .map(|info| RunRecord { info, params: Vec::new(), metrics: Vec::new(), tags: Vec::new() })
+        .collect();
+    let places: std::collections::HashMap<i64, usize> =
+        found.iter().enumerate().map(|(place, run)| (run.info.number, place)).collect();
+    let numbers = rows::list(found.iter().map(|run| run.info.number));
+    for (table, of) in [("param", false), ("run_tag", true)] {
+        let text = format!("select run, key, value from {table} where run in ({numbers}) order by run, key");
+        let pairs: Vec<(i64, String, String)> =
+            sqlx::query_as(AssertSqlSafe(text)).fetch_all(&mut *connection).await?;
+        for (run, key, value) in pairs {
+            let Some(record) = places.get(&run).and_then(|place| found.get_mut(*place)) else { continue };
+            if of { &mut record.tags } else { &mut record.params }.push((key, value));
+        }
     }
+    for (run, latest) in metric::latest(connection, &numbers).await? {
+        if let Some(record) = places.get(&run).and_then(|place| found.get_mut(*place)) {
+            record.metrics.push(latest);
+        }
+    }
+    Ok(found)
+}
+
+/// Writes status, end and name of a run.
+pub async fn update(connection: &mut Connection, run: &RunInfo) -> Result<(), StoreError> {
+    sqlx::query("update run set status = $2, ended_at = $3, name = $4 where number = $1")
+        .bind(run.number)
+        .bind(&run.status)
+        .bind(run.ended_at.map(|at| at.0))
+        .bind(&run.name)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
-type Row = (String, String, String, String, String, String, String, String, i64, Option<i64>);
+/// Deletes a run, or brings it back.
+pub async fn set_deleted(
+    connection: &mut Connection,
+    number: i64,
+    deleted_at: Option<Micros>,
+) -> Result<(), StoreError> {
+    sqlx::query("update run set deleted_at = $2 where number = $1")
+        .bind(number)
+        .bind(deleted_at.map(|at| at.0))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+type Row = (String, i64, String, String, String, String, String, String, String, i64, Option<i64>);
+
+const OWN: &str = "select run.id, run.number, experiment.name, run.name, run.status, run.initiative, run.dataset, \
+                   run.code_version, run.author, run.started_at, run.ended_at \
+                   from run join experiment on experiment.id = run.experiment_id";
 
 /// The run of that id.
 pub async fn get(connection: &mut Connection, id: &str) -> Result<Option<Run>, StoreError> {
-    let row: Option<Row> = sqlx::query_as(
-        "select id, experiment, name, status, initiative, dataset, code_version, author, started_at, ended_at \
-         from run where id = $1",
-    )
-    .bind(id)
-    .fetch_optional(&mut *connection)
-    .await?;
+    let text = format!("{OWN} where run.id = $1");
+    let row: Option<Row> =
+        sqlx::query_as(AssertSqlSafe(text)).bind(id).fetch_optional(&mut *connection).await?;
     match row {
         Some(row) => Ok(Some(fill(connection, row).await?)),
         None => Ok(None),
@@ -91,13 +243,9 @@ pub async fn get(connection: &mut Connection, id: &str) -> Result<Option<Run>, S
 
 /// The newest `limit` runs, newest first.
 pub async fn newest(connection: &mut Connection, limit: i64) -> Result<Vec<Run>, StoreError> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "select id, experiment, name, status, initiative, dataset, code_version, author, started_at, ended_at \
-         from run order by started_at desc, id desc limit $1",
-    )
-    .bind(limit)
-    .fetch_all(&mut *connection)
-    .await?;
+    let text =
+        format!("{OWN} where run.deleted_at is null order by run.started_at desc, run.id desc limit $1");
+    let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(text)).bind(limit).fetch_all(&mut *connection).await?;
     let mut runs = Vec::with_capacity(rows.len());
     for row in rows {
         runs.push(fill(connection, row).await?);
@@ -106,26 +254,36 @@ pub async fn newest(connection: &mut Connection, limit: i64) -> Result<Vec<Run>,
 }
 
 async fn fill(connection: &mut Connection, row: Row) -> Result<Run, StoreError> {
-    let params = sqlx::query_as("select key, value from run_param where run_id = $1 order by key")
-        .bind(&row.0)
+    let (
+        id,
+        number,
+        experiment,
+        name,
+        status,
+        initiative,
+        dataset,
+        code_version,
+        author,
+        started_at,
+        ended_at,
+    ) = row;
+    let params = sqlx::query_as("select key, value from param where run = $1 order by key")
+        .bind(number)
         .fetch_all(&mut *connection)
         .await?;
-    let metrics = sqlx::query_as("select key, value from run_metric where run_id = $1 order by key")
-        .bind(&row.0)
-        .fetch_all(&mut *connection)
-        .await?;
+    let metrics = metric::latest(connection, &rows::list([number])).await?;
     Ok(Run {
-        id: row.0,
-        experiment: row.1,
-        name: row.2,
-        status: row.3,
-        initiative: row.4,
-        dataset: row.5,
-        code_version: row.6,
-        author: row.7,
-        started_at: Micros(row.8),
-        ended_at: row.9.map(Micros),
+        id,
+        experiment,
+        name,
+        status,
+        initiative,
+        dataset,
+        code_version,
+        author,
+        started_at: Micros(started_at),
+        ended_at: ended_at.map(Micros),
         params,
-        metrics,
+        metrics: metrics.into_iter().map(|(_, latest)| (latest.key, latest.value)).collect(),
     })
 }

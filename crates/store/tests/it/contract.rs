@@ -14,10 +14,13 @@ use greenlight_domain::route::Routes;
 use greenlight_domain::time::Micros;
 use greenlight_store::endpoint::{SettleCursor, SettleIntent};
 use greenlight_store::ledger::StatisticRow;
-use greenlight_store::run::Run;
+use greenlight_store::metric::{Page, Point};
+use greenlight_store::param::Changed;
+use greenlight_store::run::{NewRun, Run};
 use greenlight_store::{
-    Stamp, Store, StoreError, approval, audit, business_case, dataset, endpoint, evidence, initiative,
-    ledger, meta, model, policy, release, route, run, token, training,
+    Stamp, Store, StoreError, Transaction, approval, audit, business_case, dataset, endpoint, evidence,
+    experiment, initiative, ledger, meta, metric, model, param, policy, release, route, run, run_tag, token,
+    training,
 };
 use serde_json::json;
 
@@ -364,4 +367,117 @@ pub(crate) async fn tokens_are_revoked_once(store: &Store) {
     assert!(!token::revoke(&mut tx, "t1", NOW.at).await.unwrap());
     assert!(token::valid(&mut tx).await.unwrap().is_empty());
     assert_eq!(token::list(&mut tx).await.unwrap()[0].revoked_at, Some(NOW.at));
+}
+
+pub(crate) async fn experiments_have_names_of_their_own_and_tags(store: &Store) {
+    let mut tx = store.begin().await.unwrap();
+    let default = experiment::get(&mut tx, 0).await.unwrap().unwrap();
+    assert_eq!(
+        (default.name.as_str(), default.artifact_location.as_str()),
+        ("Default", "mlflow-artifacts:/0")
+    );
+    let id = experiment::insert(&mut tx, "churn", None, NOW).await.unwrap();
+    let elsewhere = experiment::insert(&mut tx, "far", Some("file:///far"), NOW).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    assert!(matches!(experiment::insert(&mut tx, "churn", None, NOW).await, Err(StoreError::Conflict)));
+    drop(tx);
+    let mut tx = store.begin().await.unwrap();
+    experiment::set_tag(&mut tx, id, "team", "risk").await.unwrap();
+    experiment::set_tag(&mut tx, id, "team", "growth").await.unwrap();
+    experiment::rename(&mut tx, id, "churn 2", Micros(5_000_000)).await.unwrap();
+    let found = experiment::get_by_name(&mut tx, "churn 2").await.unwrap().unwrap();
+    assert_eq!(found.tags, [("team".to_owned(), "growth".to_owned())]);
+    assert_eq!((found.id, found.artifact_location), (id, format!("mlflow-artifacts:/{id}")));
+    assert_eq!((found.created_at, found.updated_at), (NOW.at, Micros(5_000_000)));
+    assert!(experiment::delete_tag(&mut tx, id, "team").await.unwrap());
+    assert!(!experiment::delete_tag(&mut tx, id, "team").await.unwrap());
+    let found = experiment::get(&mut tx, elsewhere).await.unwrap().unwrap();
+    assert_eq!(found.artifact_location, "file:///far");
+}
+
+async fn begin_run(tx: &mut Transaction, id: &str, experiment_id: i64) -> i64 {
+    let run = NewRun { id, experiment_id, name: "bold-owl-1", author: "dana", started_at: NOW.at };
+    run::create(tx, run).await.unwrap()
+}
+
+pub(crate) async fn an_experiment_takes_its_runs_along(store: &Store) {
+    let mut tx = store.begin().await.unwrap();
+    let id = experiment::insert(&mut tx, "churn", None, NOW).await.unwrap();
+    let early = begin_run(&mut tx, "early", id).await;
+    begin_run(&mut tx, "late", id).await;
+    run::set_deleted(&mut tx, early, Some(Micros(1))).await.unwrap();
+    let at = Some(Micros(2));
+    experiment::set_deleted(&mut tx, id, at, Micros(2)).await.unwrap();
+    assert_eq!(run::info(&mut tx, "late").await.unwrap().unwrap().deleted_at, at);
+    experiment::set_deleted(&mut tx, id, None, Micros(3)).await.unwrap();
+    assert_eq!(run::info(&mut tx, "late").await.unwrap().unwrap().deleted_at, None);
+    assert_eq!(run::info(&mut tx, "early").await.unwrap().unwrap().deleted_at, Some(Micros(1)));
+}
+
+pub(crate) async fn runs_keep_what_is_logged_to_them(store: &Store) {
+    let mut tx = store.begin().await.unwrap();
+    let number = begin_run(&mut tx, "r1", 0).await;
+    let other = begin_run(&mut tx, "r2", 0).await;
+    assert_ne!(number, other);
+    let mut info = run::info(&mut tx, "r1").await.unwrap().unwrap();
+    assert_eq!(
+        (info.status.as_str(), info.artifact_uri.as_str()),
+        ("RUNNING", "mlflow-artifacts:/0/r1/artifacts")
+    );
+    "FINISHED".clone_into(&mut info.status);
+    info.ended_at = Some(Micros(9));
+    run::update(&mut tx, &info).await.unwrap();
+    let many: Vec<(String, String)> = (0..300).map(|i| (format!("p{i:03}"), i.to_string())).collect();
+    let pairs: Vec<(&str, &str)> = many.iter().map(|(key, value)| (&**key, &**value)).collect();
+    assert_eq!(param::log(&mut tx, number, &pairs).await.unwrap(), []);
+    assert_eq!(
+        param::log(&mut tx, number, &pairs[..2]).await.unwrap(),
+        [],
+        "the same value again is no change"
+    );
+    let changed = param::log(&mut tx, number, &[("new", "1"), ("p001", "2")]).await.unwrap();
+    assert_eq!(changed, [Changed { key: "p001".into(), old: "1".into(), new: "2".into() }]);
+    run_tag::set(&mut tx, number, &[("a", "1"), ("b", "2")]).await.unwrap();
+    run_tag::set(&mut tx, number, &[("b", "3")]).await.unwrap();
+    assert!(run_tag::delete(&mut tx, number, "a").await.unwrap());
+    assert!(!run_tag::delete(&mut tx, number, "a").await.unwrap());
+    let infos = vec![run::info(&mut tx, "r2").await.unwrap().unwrap(), info.clone()];
+    let found = run::records(&mut tx, infos).await.unwrap();
+    assert_eq!((found[0].params.len(), found[1].params.len()), (0, 301));
+    assert_eq!(found[1].info, info);
+    assert_eq!(found[1].tags, [("b".to_owned(), "3".to_owned())]);
+}
+
+pub(crate) async fn metrics_are_logged_once_and_the_newest_stands_out(store: &Store) {
+    let mut tx = store.begin().await.unwrap();
+    let number = begin_run(&mut tx, "r1", 0).await;
+    let point = |key, value, at_ms, step| Point { key, value, at_ms, step };
+    let points = [
+        point("loss", 0.5, 10, 2),
+        point("loss", 0.9, 20, 1),
+        point("odd", f64::NAN, 1, 0),
+        point("big", f64::INFINITY, 1, -3),
+    ];
+    for _ in 0..2 {
+        metric::log(&mut tx, (number, 0), &points).await.unwrap();
+    }
+    metric::log(&mut tx, (number, 0), &[point("loss", 0.4, 10, 2)]).await.unwrap();
+    let all = Page { limit: 10, offset: 0 };
+    let history = metric::history(&mut tx, number, "loss", all).await.unwrap();
+    let values: Vec<f64> = history.iter().map(|point| point.value).collect();
+    assert_eq!(values, [0.4, 0.5, 0.9], "by time, then step, then value; each once");
+    let second = metric::history(&mut tx, number, "loss", Page { limit: 1, offset: 1 }).await.unwrap();
+    assert_eq!(second, history[1..2]);
+    let info = run::info(&mut tx, "r1").await.unwrap().unwrap();
+    let record = run::records(&mut tx, vec![info]).await.unwrap().remove(0);
+    let newest: Vec<(&str, f64, i64)> =
+        record.metrics.iter().map(|m| (m.key.as_str(), m.value, m.step)).collect();
+    assert_eq!(newest[0], ("big", f64::INFINITY, -3));
+    assert_eq!(newest[1], ("loss", 0.5, 2));
+    assert!(newest[2].1.is_nan());
+    let many: Vec<Point<'_>> = (0..1_000).map(|i| point("many", i as f64, i, i)).collect();
+    metric::log(&mut tx, (number, 0), &many).await.unwrap();
+    let all = metric::history(&mut tx, number, "many", Page { limit: 2_000, offset: 0 }).await.unwrap();
+    assert_eq!(all.len(), 1_000);
 }

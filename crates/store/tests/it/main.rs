@@ -51,16 +51,20 @@ macro_rules! on_both {
 }
 
 on_both![
+    an_experiment_takes_its_runs_along,
     audit_is_newest_first_and_rolls_back_with_its_change,
     business_cases_are_superseded_by_date,
     endpoints_keep_their_cursor,
     evidence_and_approvals_come_back_as_written,
+    experiments_have_names_of_their_own_and_tags,
     initiatives_are_replaced,
     meta_keeps_the_first_value,
+    metrics_are_logged_once_and_the_newest_stands_out,
     models_runs_and_trainings,
     policies_and_datasets_are_versioned,
     releases_change_only_from_where_they_were,
     routes_are_appended,
+    runs_keep_what_is_logged_to_them,
     statistics_add_up_and_postings_are_summed,
     tokens_are_revoked_once,
 ];

@@ -1,0 +1,12 @@
+//! Numbers that are given once and never again.
+
+use crate::{Connection, StoreError};
+
+/// The next number of the counter of that name. Others wait for the end of the transaction.
+pub(crate) async fn next(connection: &mut Connection, name: &str) -> Result<i64, StoreError> {
+    let row: (i64,) = sqlx::query_as("update counter set value = value + 1 where name = $1 returning value")
+        .bind(name)
+        .fetch_one(connection)
+        .await?;
+    Ok(row.0)
+}

@@ -1,0 +1,164 @@
+//! Points of metrics, and the newest point of each.
+//!
+//! NaN is stored as zero with a flag, because SQLite has no NaN. The newest point is that of the greatest step, then
+//! time, then value, as MLflow has it.
+
+use std::collections::BTreeMap;
+
+use sqlx::AssertSqlSafe;
+
+use crate::{Connection, StoreError, rows};
+
+/// A point to log.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point<'a> {
+    /// Name of the metric.
+    pub key: &'a str,
+    /// Any number, also NaN and the infinities.
+    pub value: f64,
+    /// When, epoch milliseconds.
+    pub at_ms: i64,
+    /// At which step.
+    pub step: i64,
+}
+
+/// A point that was logged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Latest {
+    /// Name of the metric.
+    pub key: String,
+    /// Any number, also NaN and the infinities.
+    pub value: f64,
+    /// When, epoch milliseconds.
+    pub at_ms: i64,
+    /// At which step.
+    pub step: i64,
+}
+
+/// Where a page of a history begins: after this many points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Most points of the page.
+    pub limit: i64,
+    /// Points before it.
+    pub offset: i64,
+}
+
+/// What is stored for a value.
+fn stored(value: f64) -> (f64, i64) {
+    if value.is_nan() { (0.0, 1) } else { (value, 0) }
+}
+
+fn value_of((value, is_nan): (f64, i64)) -> f64 {
+    if is_nan == 0 { value } else { f64::NAN }
+}
+
+/// Adds points to a run, given with its experiment. A point that was logged before is not logged twice.
+pub async fn log(
+    connection: &mut Connection,
+    (run, experiment_id): (i64, i64),
+    points: &[Point<'_>],
+) -> Result<(), StoreError> {
+    let mut newest: BTreeMap<&str, &Point<'_>> = BTreeMap::new();
+    for point in points {
+        let known = newest.entry(point.key).or_insert(point);
+        if is_newer(point, known) {
+            *known = point;
+        }
+    }
+    for some in points.chunks(rows::AT_ONCE) {
+        let text = format!(
+            "insert into metric (run, key, step, at_ms, value, is_nan) values {} on conflict do nothing",
+            rows::placeholders(some.len(), 6)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(text));
+        for point in some {
+            let (value, is_nan) = stored(point.value);
+            query =
+                query.bind(run).bind(point.key).bind(point.step).bind(point.at_ms).bind(value).bind(is_nan);
+        }
+        query.execute(&mut *connection).await?;
+    }
+    // In the order of the keys, so that two writers of one run never wait for each other.
+    let newest: Vec<&Point<'_>> = newest.into_values().collect();
+    for some in newest.chunks(rows::AT_ONCE) {
+        let text = format!(
+            "insert into latest_metric (run, key, experiment_id, step, at_ms, value, is_nan) values {} \
+             on conflict (run, key) do update set step = excluded.step, at_ms = excluded.at_ms, \
+             value = excluded.value, is_nan = excluded.is_nan \
+             where (excluded.step, excluded.at_ms, excluded.value) \
+             > (latest_metric.step, latest_metric.at_ms, latest_metric.value)",
+            rows::placeholders(some.len(), 7)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(text));
+        for point in some {
+            let (value, is_nan) = stored(point.value);
+            query = query.bind(run).bind(point.key).bind(experiment_id);
+            query = query.bind(point.step).bind(point.at_ms).bind(value).bind(is_nan);
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+fn is_newer(point: &Point<'_>, than: &Point<'_>) -> bool {
+    let order = (point.step, point.at_ms).cmp(&(than.step, than.at_ms));
+    order.then(stored(point.value).0.total_cmp(&stored(than.value).0)).is_gt()
+}
+
+/// The newest point of each metric of some runs, given as a list of their numbers.
+pub(crate) async fn latest(
+    connection: &mut Connection,
+    runs: &str,
+) -> Result<Vec<(i64, Latest)>, StoreError> {
+    let text = format!(
+        "select run, key, value, is_nan, at_ms, step from latest_metric where run in ({runs}) order by run, key"
+    );
+    let found: Vec<(i64, String, f64, i64, i64, i64)> =
+        sqlx::query_as(AssertSqlSafe(text)).fetch_all(connection).await?;
+    let latest = found.into_iter().map(|(run, key, value, is_nan, at_ms, step)| {
+        (run, Latest { key, value: value_of((value, is_nan)), at_ms, step })
+    });
+    Ok(latest.collect())
+}
+
+/// A page of the points of one metric, by time, then step, then value.
+pub async fn history(
+    connection: &mut Connection,
+    run: i64,
+    key: &str,
+    page: Page,
+) -> Result<Vec<Latest>, StoreError> {
+    let found: Vec<(f64, i64, i64, i64)> = sqlx::query_as(
+        "select value, is_nan, at_ms, step from metric where run = $1 and key = $2 \
+         order by at_ms, step, value limit $3 offset $4",
+    )
+    .bind(run)
+    .bind(key)
+    .bind(page.limit)
+    .bind(page.offset)
+    .fetch_all(connection)
+    .await?;
+    let points = found.into_iter().map(|(value, is_nan, at_ms, step)| Latest {
+        key: key.to_owned(),
+        value: value_of((value, is_nan)),
+        at_ms,
+        step,
+    });
+    Ok(points.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_point_is_that_of_the_greatest_step_then_time_then_value() {
+        let point = |step, at_ms, value| Point { key: "auc", value, at_ms, step };
+        assert!(is_newer(&point(2, 0, 0.0), &point(1, 9, 9.0)));
+        assert!(is_newer(&point(1, 5, 0.0), &point(1, 4, 9.0)));
+        assert!(is_newer(&point(1, 4, 9.0), &point(1, 4, 8.0)));
+        assert!(!is_newer(&point(1, 4, 8.0), &point(1, 4, 8.0)));
+        assert!(is_newer(&point(1, 4, 1.0), &point(1, 4, f64::NAN)), "NaN counts as zero");
+    }
+}
