@@ -24,6 +24,7 @@ PROGRAMS = {
     "triton_grpc": "tritonclient",
     "kserve_sdk": "kserve",
     "mlflow_client": "mlflow",
+    "mlflow_tracking": "mlflow",
 }
 
 # The slowest takes ten seconds. One that hangs fails instead of holding up a build.

@@ -45,6 +45,7 @@ def running():
                     "GREENLIGHT_URL": json.loads(line)["url"],
                     "GREENLIGHT_TOKEN": tokens["operator"],
                     "GREENLIGHT_READER_TOKEN": tokens["viewer"],
+                    "GREENLIGHT_SCIENTIST_TOKEN": tokens["scientist"],
                     "ENDPOINT": ENDPOINT,
                 }
             finally:

@@ -10,6 +10,7 @@ pub mod v1;
 mod auth;
 mod body;
 mod invocations;
+mod mlflow;
 
 use std::sync::Arc;
 
@@ -41,6 +42,7 @@ pub fn router(state: ApiState) -> Router {
         .nest("/v1", v1::router())
         .nest("/v2", oip::router())
         .merge(invocations::router())
+        .merge(mlflow::router())
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))

@@ -27,6 +27,8 @@ pub mod release;
 pub mod role;
 pub mod rollout;
 pub mod route;
+pub mod run;
+pub mod run_search;
 pub mod time;
 pub mod trace;
 pub mod training;

@@ -26,9 +26,10 @@ pub struct Store {
 const CONNECTIONS: u32 = 8;
 const WAIT: Duration = Duration::from_secs(10);
 
-/// `synchronous = full`: a change that was answered survives a power cut, not only a killed process.
-const SQLITE_SETTINGS: &str = "pragma journal_mode = wal; pragma synchronous = full; \
-                               pragma foreign_keys = on; pragma busy_timeout = 10000;";
+/// `synchronous = full`: a change that was answered survives a power cut, not only a killed process. LIKE tells upper from
+/// lower case, as it does in PostgreSQL.
+const SQLITE_SETTINGS: &str = "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; \
+                               pragma busy_timeout = 10000; pragma case_sensitive_like = on;";
 
 impl Store {
     /// Connects to `sqlite:PATH` (created when absent) or `postgres://…` and brings the schema up to date.

@@ -21,6 +21,7 @@ pub mod policy;
 pub mod release;
 pub mod route;
 pub mod run;
+pub mod run_search;
 pub mod run_tag;
 pub mod token;
 pub mod training;

@@ -141,7 +141,7 @@ pub async fn create(connection: &mut Connection, run: NewRun<'_>) -> Result<i64,
     Ok(number)
 }
 
-type InfoRow = (i64, String, i64, String, String, String, i64, Option<i64>, Option<i64>, String);
+pub(crate) type InfoRow = (i64, String, i64, String, String, String, i64, Option<i64>, Option<i64>, String);
 
 pub(crate) const INFO: &str = "run.number, run.id, run.experiment_id, run.name, run.status, run.author, run.started_at, \
                                run.ended_at, run.deleted_at, experiment.artifact_location \
@@ -205,6 +205,16 @@ pub async fn update(connection: &mut Connection, run: &RunInfo) -> Result<(), St
         .bind(&run.status)
         .bind(run.ended_at.map(|at| at.0))
         .bind(&run.name)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Writes who started a run.
+pub async fn set_author(connection: &mut Connection, number: i64, author: &str) -> Result<(), StoreError> {
+    sqlx::query("update run set author = $2 where number = $1")
+        .bind(number)
+        .bind(author)
         .execute(connection)
         .await?;
     Ok(())

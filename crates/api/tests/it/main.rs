@@ -5,6 +5,7 @@
 mod access;
 mod bad_input;
 mod kv;
+mod mlflow;
 mod operations;
 mod outcome;
 mod server;

@@ -11,16 +11,18 @@ use greenlight_domain::prediction::Variant;
 use greenlight_domain::release::{Approval, Release, Stage};
 use greenlight_domain::role::{Actor, Role};
 use greenlight_domain::route::Routes;
+use greenlight_domain::run_search::{parse_filter, parse_order};
 use greenlight_domain::time::Micros;
 use greenlight_store::endpoint::{SettleCursor, SettleIntent};
 use greenlight_store::ledger::StatisticRow;
 use greenlight_store::metric::{Page, Point};
 use greenlight_store::param::Changed;
 use greenlight_store::run::{NewRun, Run};
+use greenlight_store::run_search::{RunSearch, View};
 use greenlight_store::{
     Stamp, Store, StoreError, Transaction, approval, audit, business_case, dataset, endpoint, evidence,
-    experiment, initiative, ledger, meta, metric, model, param, policy, release, route, run, run_tag, token,
-    training,
+    experiment, initiative, ledger, meta, metric, model, param, policy, release, route, run, run_search,
+    run_tag, token, training,
 };
 use serde_json::json;
 
@@ -480,4 +482,73 @@ pub(crate) async fn metrics_are_logged_once_and_the_newest_stands_out(store: &St
     metric::log(&mut tx, (number, 0), &many).await.unwrap();
     let all = metric::history(&mut tx, number, "many", Page { limit: 2_000, offset: 0 }).await.unwrap();
     assert_eq!(all.len(), 1_000);
+}
+
+/// Three runs: `old` without parameters, `mid` with a NaN, `new` with everything.
+async fn seed_runs(tx: &mut Transaction) {
+    for (id, at, value) in [("old", 1_000, None), ("mid", 2_000, Some(f64::NAN)), ("new", 3_000, Some(0.9))] {
+        let run = NewRun { id, experiment_id: 0, name: id, author: "dana", started_at: Micros(at) };
+        let number = run::create(tx, run).await.unwrap();
+        run_tag::set(tx, number, &[("mlflow.runName", id)]).await.unwrap();
+        if let Some(value) = value {
+            let points = [Point { key: "auc", value, at_ms: 1, step: 1 }];
+            metric::log(tx, (number, 0), &points).await.unwrap();
+            param::log(tx, number, &[("learner", if value > 0.0 { "Trees" } else { "linear" })])
+                .await
+                .unwrap();
+        }
+    }
+}
+
+async fn found(tx: &mut Transaction, filter: &str, orders: &[&str]) -> Vec<String> {
+    let conditions = parse_filter(filter).unwrap();
+    let orders: Vec<_> = orders.iter().map(|order| parse_order(order).unwrap()).collect();
+    let asked = RunSearch {
+        experiments: &[0, 7],
+        view: View::Active,
+        conditions: &conditions,
+        orders: &orders,
+        limit: 10,
+        offset: 0,
+    };
+    let runs = run_search::search(tx, asked).await.unwrap();
+    runs.into_iter().map(|run| run.id).collect()
+}
+
+pub(crate) async fn runs_are_found_as_mlflow_finds_them(store: &Store) {
+    let mut tx = store.begin().await.unwrap();
+    seed_runs(&mut tx).await;
+    for (filter, expected) in [
+        ("", &["new", "mid", "old"][..]),
+        ("metrics.auc > 0.5", &["new"]),
+        ("metrics.auc != 0.9", &["mid"]),
+        ("metrics.auc <= 5", &["new"]),
+        ("params.learner = 'Trees'", &["new"]),
+        ("params.learner != 'Trees'", &["mid"]),
+        ("params.learner like 'tr%'", &[]),
+        ("params.learner ILIKE 'tr%'", &["new"]),
+        ("params.learner IS NULL", &["old"]),
+        ("params.learner IS NOT NULL and start_time > 2", &["new"]),
+        ("run_name = 'mid'", &["mid"]),
+        ("run_id in ('old', 'new')", &["new", "old"]),
+        ("run_id not in ('old')", &["new", "mid"]),
+        ("user_id = 'dana' and status = 'RUNNING'", &["new", "mid", "old"]),
+        ("artifact_uri like '%/mid/artifacts'", &["mid"]),
+        ("end_time != 0", &[]),
+        ("tags.mlflow.runName like '_l%'", &["old"]),
+    ] {
+        assert_eq!(found(&mut tx, filter, &[]).await, expected, "{filter}");
+    }
+    for (orders, expected) in [
+        (&["metrics.auc"][..], ["new", "mid", "old"]),
+        (&["metrics.auc DESC"], ["new", "mid", "old"]),
+        (&["params.learner DESC"], ["mid", "new", "old"]),
+        (&["end_time", "start_time"], ["old", "mid", "new"]),
+        (&["run_name DESC"], ["old", "new", "mid"]),
+    ] {
+        assert_eq!(found(&mut tx, "", orders).await, expected, "{orders:?}");
+    }
+    let number = run::info(&mut tx, "mid").await.unwrap().unwrap().number;
+    run::set_deleted(&mut tx, number, Some(Micros(1))).await.unwrap();
+    assert_eq!(found(&mut tx, "", &[]).await, ["new", "old"]);
 }

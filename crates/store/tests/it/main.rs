@@ -64,6 +64,7 @@ on_both![
     policies_and_datasets_are_versioned,
     releases_change_only_from_where_they_were,
     routes_are_appended,
+    runs_are_found_as_mlflow_finds_them,
     runs_keep_what_is_logged_to_them,
     statistics_add_up_and_postings_are_summed,
     tokens_are_revoked_once,

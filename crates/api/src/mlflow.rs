@@ -1,0 +1,49 @@
+//! MLflow's REST interface to experiments and runs, for its unmodified client.
+//!
+//! Owns the wire: names of fields, messages of refusals, page tokens. Fields that are not known are ignored, as MLflow
+//! does. What is not served answers in MLflow's form that it is not.
+
+mod call;
+mod error;
+mod experiment;
+mod metric;
+mod page;
+mod run;
+
+use axum::http::{StatusCode, Uri};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use crate::ApiState;
+use error::{Code, MlflowError};
+
+/// Everything below `/api/2.0/mlflow` and, for MLflow's own pages, `/ajax-api/2.0/mlflow`.
+pub(crate) fn router() -> Router<ApiState> {
+    let version_2 = Router::new()
+        .merge(experiment::router())
+        .merge(metric::router())
+        .merge(run::router())
+        .fallback(not_served)
+        .method_not_allowed_fallback(not_served);
+    let version_3 = Router::new().route("/server-info", get(server_info)).fallback(not_served);
+    Router::new()
+        .nest("/api/2.0/mlflow", version_2.clone())
+        .nest("/ajax-api/2.0/mlflow", version_2)
+        .nest("/api/3.0/mlflow", version_3.clone())
+        .nest("/ajax-api/3.0/mlflow", version_3)
+        .route("/health", get(|| async { "OK" }))
+}
+
+async fn server_info() -> Json<Value> {
+    Json(json!({ "store_type": "SqlStore", "workspaces_enabled": false }))
+}
+
+async fn not_served(uri: Uri) -> MlflowError {
+    let path: String = uri.path().chars().take(200).collect();
+    MlflowError {
+        status: StatusCode::NOT_IMPLEMENTED,
+        code: Code::NotImplemented,
+        message: format!("Greenlight does not serve '{path}': experiments and runs are what it answers here"),
+    }
+}

@@ -1,0 +1,157 @@
+//! Experiments: create, find, rename, tag, delete and bring back.
+
+use greenlight_domain::role::{Action, Actor};
+use greenlight_domain::run::{
+    MAX_EXPERIMENT_NAME, MAX_EXPERIMENT_TAG_VALUE, MAX_LOCATION, check_key, check_length,
+};
+use greenlight_store::{Connection, StoreError, experiment};
+use serde_json::json;
+
+pub use greenlight_store::experiment::Experiment;
+
+use crate::{App, AppError, allow};
+
+/// An experiment to create.
+#[derive(Debug, Clone, Default)]
+pub struct CreateExperiment {
+    /// Its name.
+    pub name: String,
+    /// Where artifacts of its runs lie; with ours when absent.
+    pub artifact_location: Option<String>,
+    /// Tags.
+    pub tags: Vec<(String, String)>,
+}
+
+fn check_name(name: &str) -> Result<(), AppError> {
+    if name.trim().is_empty() {
+        return Err(AppError::Invalid("an experiment's name must not be empty".to_owned()));
+    }
+    Ok(check_length("name", name, MAX_EXPERIMENT_NAME)?)
+}
+
+fn check_tag(key: &str, value: &str) -> Result<(), AppError> {
+    check_key("tag key", key)?;
+    Ok(check_length("tag value", value, MAX_EXPERIMENT_TAG_VALUE)?)
+}
+
+/// Creates an experiment and returns its number.
+pub async fn create(app: &App, actor: &Actor, new: CreateExperiment) -> Result<i64, AppError> {
+    allow(actor, Action::Train)?;
+    check_name(&new.name)?;
+    check_length("artifact_location", new.artifact_location.as_deref().unwrap_or_default(), MAX_LOCATION)?;
+    for (key, value) in &new.tags {
+        check_tag(key, value)?;
+    }
+    let mut transaction = app.store.begin().await?;
+    let location = new.artifact_location.as_deref();
+    let made = experiment::insert(&mut transaction, &new.name, location, app.stamp(actor)).await;
+    let id = made.map_err(|error| taken(error, &new.name))?;
+    for (key, value) in &new.tags {
+        experiment::set_tag(&mut transaction, id, key, value).await?;
+    }
+    let detail = json!({ "name": new.name });
+    app.audit(&mut transaction, actor, "experiment.create", &id.to_string(), detail).await?;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(id)
+}
+
+fn taken(error: StoreError, name: &str) -> AppError {
+    match error {
+        StoreError::Conflict => AppError::Conflict(format!("Experiment(name={name}) already exists.")),
+        other => other.into(),
+    }
+}
+
+/// The experiment of that number, deleted or not.
+pub async fn get(app: &App, actor: &Actor, id: i64) -> Result<Experiment, AppError> {
+    allow(actor, Action::Read)?;
+    let mut connection = app.store.read().await?;
+    find(&mut connection, id).await
+}
+
+/// The experiment of that name, deleted or not.
+pub async fn get_by_name(app: &App, actor: &Actor, name: &str) -> Result<Experiment, AppError> {
+    allow(actor, Action::Read)?;
+    let mut connection = app.store.read().await?;
+    let found = experiment::get_by_name(&mut connection, name).await?;
+    found.ok_or_else(|| AppError::not_found("experiment", name, "create it first, or look for another name"))
+}
+
+pub(crate) async fn find(connection: &mut Connection, id: i64) -> Result<Experiment, AppError> {
+    let found = experiment::get(connection, id).await?;
+    found.ok_or_else(|| AppError::not_found("experiment", &id.to_string(), ""))
+}
+
+/// The same, refused when it is deleted.
+pub(crate) async fn find_active(connection: &mut Connection, id: i64) -> Result<Experiment, AppError> {
+    let found = find(connection, id).await?;
+    if found.deleted_at.is_none() {
+        return Ok(found);
+    }
+    Err(AppError::Invalid(format!("experiment {id} is deleted; restore it first")))
+}
+
+/// Gives an experiment another name.
+pub async fn rename(app: &App, actor: &Actor, id: i64, name: &str) -> Result<(), AppError> {
+    allow(actor, Action::Train)?;
+    check_name(name)?;
+    let mut transaction = app.store.begin().await?;
+    find_active(&mut transaction, id).await?;
+    let renamed = experiment::rename(&mut transaction, id, name, app.clock.now()).await;
+    renamed.map_err(|error| taken(error, name))?;
+    let detail = json!({ "name": name });
+    app.audit(&mut transaction, actor, "experiment.rename", &id.to_string(), detail).await?;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// Deletes an experiment with its runs. Both can be brought back.
+pub async fn delete(app: &App, actor: &Actor, id: i64) -> Result<(), AppError> {
+    allow(actor, Action::Train)?;
+    if id == 0 {
+        return Err(AppError::Invalid("the default experiment cannot be deleted".to_owned()));
+    }
+    let mut transaction = app.store.begin().await?;
+    find_active(&mut transaction, id).await?;
+    let now = app.clock.now();
+    experiment::set_deleted(&mut transaction, id, Some(now), now).await?;
+    app.audit(&mut transaction, actor, "experiment.delete", &id.to_string(), json!({})).await?;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// Brings a deleted experiment back, with the runs that were deleted with it.
+pub async fn restore(app: &App, actor: &Actor, id: i64) -> Result<(), AppError> {
+    allow(actor, Action::Train)?;
+    let mut transaction = app.store.begin().await?;
+    if find(&mut transaction, id).await?.deleted_at.is_none() {
+        return Err(AppError::Invalid(format!("experiment {id} is not deleted")));
+    }
+    experiment::set_deleted(&mut transaction, id, None, app.clock.now()).await?;
+    app.audit(&mut transaction, actor, "experiment.restore", &id.to_string(), json!({})).await?;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// Sets a tag, whatever it was.
+pub async fn set_tag(app: &App, actor: &Actor, id: i64, key: &str, value: &str) -> Result<(), AppError> {
+    allow(actor, Action::Train)?;
+    check_tag(key, value)?;
+    let mut transaction = app.store.begin().await?;
+    find_active(&mut transaction, id).await?;
+    experiment::set_tag(&mut transaction, id, key, value).await?;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// Removes a tag.
+pub async fn delete_tag(app: &App, actor: &Actor, id: i64, key: &str) -> Result<(), AppError> {
+    allow(actor, Action::Train)?;
+    let mut transaction = app.store.begin().await?;
+    find_active(&mut transaction, id).await?;
+    if !experiment::delete_tag(&mut transaction, id, key).await? {
+        return Err(AppError::not_found("tag", key, ""));
+    }
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(())
+}

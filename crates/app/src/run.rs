@@ -1,0 +1,345 @@
+//! Runs of experiments: begin, log, look, end, delete and bring back.
+//!
+//! What is logged is durable when a function returns. A batch is logged whole or not at all.
+
+use std::collections::BTreeMap;
+
+use greenlight_domain::role::{Action, Actor};
+use greenlight_domain::run::{
+    MAX_BATCH, MAX_BATCH_PAIRS, MAX_KEY, MAX_PARAM_VALUE, MAX_TAG_VALUE, RunStatus, check_key, check_length,
+};
+use greenlight_domain::time::Micros;
+use greenlight_store::run::NewRun;
+use greenlight_store::{Connection, StoreError, Transaction, metric, param, run_tag};
+use serde_json::json;
+
+pub use greenlight_store::metric::{Latest, Page, Point};
+pub use greenlight_store::run::{RunInfo, RunRecord};
+
+use crate::{App, AppError, allow, experiment};
+
+/// The tag that holds a run's name for MLflow's clients.
+const NAME_TAG: &str = "mlflow.runName";
+/// The tag that holds who started a run.
+const USER_TAG: &str = "mlflow.user";
+/// Most points of one page of a history.
+pub const MAX_HISTORY: i64 = 25_000;
+
+/// A run to begin.
+#[derive(Debug, Clone, Default)]
+pub struct CreateRun {
+    /// Number of its experiment.
+    pub experiment_id: i64,
+    /// Name for people; one is made up when it and its tag are absent.
+    pub name: Option<String>,
+    /// Who starts it; the actor when absent.
+    pub user: Option<String>,
+    /// When it started, epoch milliseconds.
+    pub start_ms: i64,
+    /// Tags.
+    pub tags: Vec<(String, String)>,
+}
+
+/// What is logged to a run at once.
+#[derive(Debug, Clone, Default)]
+pub struct Batch<'a> {
+    /// Points of metrics.
+    pub metrics: Vec<Point<'a>>,
+    /// Parameters.
+    pub params: Vec<(&'a str, &'a str)>,
+    /// Tags.
+    pub tags: Vec<(&'a str, &'a str)>,
+}
+
+/// What changes of a run; the rest stays.
+#[derive(Debug, Clone, Default)]
+pub struct UpdateRun {
+    /// How far it is.
+    pub status: Option<RunStatus>,
+    /// When it ended, epoch milliseconds.
+    pub end_ms: Option<i64>,
+    /// Name for people.
+    pub name: Option<String>,
+}
+
+fn micros(epoch_ms: i64) -> Micros {
+    Micros(epoch_ms.saturating_mul(1_000))
+}
+
+/// Begins a run.
+pub async fn create(app: &App, actor: &Actor, new: CreateRun) -> Result<RunRecord, AppError> {
+    allow(actor, Action::Train)?;
+    let mut tags: BTreeMap<String, String> = BTreeMap::new();
+    for (key, value) in new.tags {
+        check_tag(&key, &value)?;
+        tags.insert(key, value);
+    }
+    let given = new.name.filter(|name| !name.is_empty());
+    if let (Some(name), Some(tag)) = (&given, tags.get(NAME_TAG))
+        && name != tag
+    {
+        return Err(AppError::Invalid(format!(
+            "run_name is '{name}' and the tag {NAME_TAG} says '{tag}'; send one of them, or the same twice"
+        )));
+    }
+    let name = given.or_else(|| tags.get(NAME_TAG).cloned()).unwrap_or_else(made_up_name);
+    tags.insert(NAME_TAG.to_owned(), name.clone());
+    let author = new.user.filter(|user| !user.is_empty()).unwrap_or_else(|| actor.name.clone());
+    let id = uuid::Uuid::now_v7().simple().to_string();
+    let mut transaction = app.store.begin().await?;
+    experiment::find_active(&mut transaction, new.experiment_id).await?;
+    let begun = NewRun {
+        id: &id,
+        experiment_id: new.experiment_id,
+        name: &name,
+        author: &author,
+        started_at: micros(new.start_ms),
+    };
+    let number = greenlight_store::run::create(&mut transaction, begun).await?;
+    let tags: Vec<(&str, &str)> = tags.iter().map(|(key, value)| (&**key, &**value)).collect();
+    run_tag::set(&mut transaction, number, &tags).await?;
+    let record = record(&mut transaction, &id).await?;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(record)
+}
+
+/// Two words and a number: easy to say, and rarely the same twice.
+fn made_up_name() -> String {
+    const MOODS: [&str; 16] = [
+        "able", "bold", "brisk", "calm", "clever", "eager", "fair", "gentle", "keen", "lively", "merry",
+        "patient", "quick", "serene", "steady", "witty",
+    ];
+    const BIRDS: [&str; 16] = [
+        "crane", "dove", "eagle", "finch", "gull", "heron", "ibis", "jay", "kite", "lark", "owl", "plover",
+        "robin", "stork", "swift", "wren",
+    ];
+    let bits: u32 = rand::random();
+    let word = |words: &[&'static str; 16], shift: u32| words[(bits >> shift) as usize % words.len()];
+    format!("{}-{}-{}", word(&MOODS, 0), word(&BIRDS, 4), (bits >> 8) % 1_000)
+}
+
+fn check_tag(key: &str, value: &str) -> Result<(), AppError> {
+    check_key("tag key", key)?;
+    Ok(check_length("tag value", value, MAX_TAG_VALUE)?)
+}
+
+async fn find(connection: &mut Connection, id: &str) -> Result<RunInfo, AppError> {
+    let found = greenlight_store::run::info(connection, id).await?;
+    found.ok_or_else(|| AppError::not_found("run", id, ""))
+}
+
+/// The same, refused when it is deleted.
+async fn find_active(connection: &mut Connection, id: &str) -> Result<RunInfo, AppError> {
+    let found = find(connection, id).await?;
+    if found.deleted_at.is_none() {
+        return Ok(found);
+    }
+    Err(AppError::Invalid(format!("run {} is deleted; restore it first", found.id)))
+}
+
+async fn record(connection: &mut Connection, id: &str) -> Result<RunRecord, AppError> {
+    let info = find(connection, id).await?;
+    let mut records = greenlight_store::run::records(connection, vec![info]).await?;
+    records.pop().ok_or_else(|| AppError::not_found("run", id, ""))
+}
+
+/// A run with what was logged to it, deleted or not.
+pub async fn get(app: &App, actor: &Actor, id: &str) -> Result<RunRecord, AppError> {
+    allow(actor, Action::Read)?;
+    let mut connection = app.store.read().await?;
+    record(&mut connection, id).await
+}
+
+/// Changes status, end or name of a run.
+pub async fn update(app: &App, actor: &Actor, id: &str, change: UpdateRun) -> Result<RunInfo, AppError> {
+    allow(actor, Action::Train)?;
+    let mut transaction = app.store.begin().await?;
+    let mut info = find_active(&mut transaction, id).await?;
+    if let Some(status) = change.status {
+        status.as_str().clone_into(&mut info.status);
+    }
+    if let Some(end_ms) = change.end_ms {
+        info.ended_at = Some(micros(end_ms));
+    }
+    if let Some(name) = change.name.filter(|name| !name.is_empty()) {
+        check_tag(NAME_TAG, &name)?;
+        run_tag::set(&mut transaction, info.number, &[(NAME_TAG, &name)]).await?;
+        info.name = name;
+    }
+    greenlight_store::run::update(&mut transaction, &info).await?;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(info)
+}
+
+/// Deletes a run. It can be brought back.
+pub async fn delete(app: &App, actor: &Actor, id: &str) -> Result<(), AppError> {
+    allow(actor, Action::Train)?;
+    let mut transaction = app.store.begin().await?;
+    let info = find_active(&mut transaction, id).await?;
+    let now = app.clock.now();
+    greenlight_store::run::set_deleted(&mut transaction, info.number, Some(now)).await?;
+    app.audit(&mut transaction, actor, "run.delete", id, json!({})).await?;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// Brings a deleted run back.
+pub async fn restore(app: &App, actor: &Actor, id: &str) -> Result<(), AppError> {
+    allow(actor, Action::Train)?;
+    let mut transaction = app.store.begin().await?;
+    let info = find(&mut transaction, id).await?;
+    if info.deleted_at.is_none() {
+        return Err(AppError::Invalid(format!("run {id} is not deleted")));
+    }
+    greenlight_store::run::set_deleted(&mut transaction, info.number, None).await?;
+    app.audit(&mut transaction, actor, "run.restore", id, json!({})).await?;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// Logs metrics, parameters and tags to a run, all or nothing.
+pub async fn log(app: &App, actor: &Actor, id: &str, mut batch: Batch<'_>) -> Result<(), AppError> {
+    allow(actor, Action::Train)?;
+    check(&mut batch)?;
+    let mut transaction = app.store.begin().await?;
+    let info = find_active(&mut transaction, id).await?;
+    write(&mut transaction, &info, &batch).await?;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(())
+}
+
+async fn write(transaction: &mut Transaction, info: &RunInfo, batch: &Batch<'_>) -> Result<(), AppError> {
+    let changed = param::log(transaction, info.number, &batch.params).await?;
+    if let Some(first) = changed.first() {
+        return Err(AppError::Invalid(format!(
+            "parameters do not change: '{}' of run {} is '{}' and was sent as '{}'; log it under another key, or begin \
+             a new run",
+            first.key,
+            info.id,
+            short(&first.old),
+            short(&first.new)
+        )));
+    }
+    metric::log(transaction, (info.number, info.experiment_id), &batch.metrics).await?;
+    run_tag::set(transaction, info.number, &batch.tags).await?;
+    if let Some((_, name)) = batch.tags.iter().find(|(key, _)| *key == NAME_TAG) {
+        let named = RunInfo { name: (*name).to_owned(), ..info.clone() };
+        greenlight_store::run::update(transaction, &named).await?;
+    }
+    if let Some((_, user)) = batch.tags.iter().find(|(key, _)| *key == USER_TAG) {
+        greenlight_store::run::set_author(transaction, info.number, user).await?;
+    }
+    Ok(())
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+/// Checks bounds and keys; leaves each parameter and tag once, in the order of keys.
+fn check(batch: &mut Batch<'_>) -> Result<(), AppError> {
+    let too_many = |what: &str, count: usize, most: usize| {
+        (count > most).then(|| {
+            let problem =
+                format!("{what}: a batch has at most {most}, and {count} were sent; send several batches");
+            Err(AppError::Invalid(problem))
+        })
+    };
+    let all = batch.metrics.len() + batch.params.len() + batch.tags.len();
+    let bounds = [
+        too_many("metrics", batch.metrics.len(), MAX_BATCH),
+        too_many("params", batch.params.len(), MAX_BATCH_PAIRS),
+        too_many("tags", batch.tags.len(), MAX_BATCH_PAIRS),
+        too_many("metrics, params and tags together", all, MAX_BATCH),
+    ];
+    bounds.into_iter().flatten().next().unwrap_or(Ok(()))?;
+    for point in &batch.metrics {
+        check_key("metric key", point.key)?;
+    }
+    for (key, value) in &batch.params {
+        check_key("param key", key)?;
+        check_length("param value", value, MAX_PARAM_VALUE)?;
+    }
+    for (key, value) in &batch.tags {
+        check_tag(key, value)?;
+    }
+    batch.params = unique(&batch.params, |key, one, other| {
+        AppError::Invalid(format!("param '{key}' was sent twice, as '{}' and '{}'", short(one), short(other)))
+    })?;
+    let last: BTreeMap<&str, &str> = batch.tags.iter().copied().collect();
+    batch.tags = last.into_iter().collect();
+    Ok(())
+}
+
+fn unique<'a>(
+    pairs: &[(&'a str, &'a str)],
+    differing: impl Fn(&str, &str, &str) -> AppError,
+) -> Result<Vec<(&'a str, &'a str)>, AppError> {
+    let mut known: BTreeMap<&str, &str> = BTreeMap::new();
+    for (key, value) in pairs {
+        match known.insert(key, value) {
+            Some(before) if before != *value => return Err(differing(key, before, value)),
+            _ => {}
+        }
+    }
+    Ok(known.into_iter().collect())
+}
+
+/// Removes a tag.
+pub async fn delete_tag(app: &App, actor: &Actor, id: &str, key: &str) -> Result<(), AppError> {
+    allow(actor, Action::Train)?;
+    let mut transaction = app.store.begin().await?;
+    let info = find_active(&mut transaction, id).await?;
+    if !run_tag::delete(&mut transaction, info.number, key).await? {
+        return Err(AppError::not_found("tag", &key.chars().take(MAX_KEY).collect::<String>(), ""));
+    }
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// A page of the points of one metric, by time.
+pub async fn history(
+    app: &App,
+    actor: &Actor,
+    id: &str,
+    key: &str,
+    page: Page,
+) -> Result<Vec<Latest>, AppError> {
+    allow(actor, Action::Read)?;
+    let mut connection = app.store.read().await?;
+    let info = find(&mut connection, id).await?;
+    let page = Page { limit: page.limit.clamp(1, MAX_HISTORY + 1), offset: page.offset.max(0) };
+    Ok(metric::history(&mut connection, info.number, key, page).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_has_each_parameter_once() {
+        let mut batch = Batch { params: vec![("b", "1"), ("a", "2"), ("b", "1")], ..Batch::default() };
+        check(&mut batch).unwrap();
+        assert_eq!(batch.params, [("a", "2"), ("b", "1")]);
+        let mut batch = Batch { params: vec![("b", "1"), ("b", "2")], ..Batch::default() };
+        assert!(check(&mut batch).unwrap_err().to_string().contains("'b' was sent twice"));
+    }
+
+    #[test]
+    fn the_last_of_equal_tags_counts() {
+        let mut batch = Batch { tags: vec![("t", "1"), ("t", "2")], ..Batch::default() };
+        check(&mut batch).unwrap();
+        assert_eq!(batch.tags, [("t", "2")]);
+    }
+
+    #[test]
+    fn a_batch_is_bounded() {
+        let point = Point { key: "m", value: 1.0, at_ms: 0, step: 0 };
+        let mut batch = Batch { metrics: vec![point; MAX_BATCH], ..Batch::default() };
+        check(&mut batch).unwrap();
+        batch.tags.push(("t", "1"));
+        assert!(check(&mut batch).is_err(), "1,001 in all");
+        let mut batch = Batch { params: vec![("p", "1"); MAX_BATCH_PAIRS + 1], ..Batch::default() };
+        assert!(check(&mut batch).is_err());
+    }
+}

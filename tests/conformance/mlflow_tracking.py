@@ -1,0 +1,135 @@
+"""mlflow's tracking client, unmodified: experiments, runs, what is logged to them, and how they are found."""
+
+import math
+import os
+import uuid
+
+import endpoint
+
+# Where mlflow looks for a bearer token, and for a quick no. Set before it is imported.
+os.environ["MLFLOW_TRACKING_TOKEN"] = os.environ.get("GREENLIGHT_SCIENTIST_TOKEN", endpoint.TOKEN)
+os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.exceptions import MlflowException
+
+from check import check, finish, names, same
+
+mlflow.set_tracking_uri(endpoint.URL)
+client = MlflowClient(endpoint.URL)
+# Runs of one session do not meet those of another.
+SESSION = uuid.uuid4().hex[:8]
+
+
+def experiment(name):
+    return client.create_experiment(f"{name} {SESSION}")
+
+
+def refused(code, function, *arguments, **named):
+    """It is refused with that code; the message."""
+    try:
+        function(*arguments, **named)
+    except MlflowException as error:
+        assert error.error_code == code, f"{error.error_code}: {error.message}"
+        return error.message
+    raise AssertionError("this was accepted")
+
+
+@check("a session: set_experiment, start_run, log_*, set_tag")
+def _():
+    made = mlflow.set_experiment(f"session {SESSION}")
+    with mlflow.start_run(run_name="first") as run:
+        mlflow.log_params({"depth": 3, "learner": "trees"})
+        mlflow.log_metrics({"auc": 0.71, "loss": 0.4})
+        mlflow.set_tag("team", "risk")
+    found = client.get_run(run.info.run_id)
+    assert found.info.status == "FINISHED" and found.info.end_time >= found.info.start_time
+    assert found.info.experiment_id == made.experiment_id and found.info.run_name == "first"
+    assert found.data.params == {"depth": "3", "learner": "trees"}, found.data.params
+    assert found.data.metrics == {"auc": 0.71, "loss": 0.4}, found.data.metrics
+    assert found.data.tags["team"] == "risk" and found.data.tags["mlflow.runName"] == "first"
+
+
+@check("a metric keeps its history, with NaN and the infinities")
+def _():
+    run = client.create_run(experiment("history")).info.run_id
+    values = [0.5, math.nan, math.inf, -math.inf, 0.25]
+    for step, value in enumerate(values):
+        client.log_metric(run, "loss", value, timestamp=1_000 + step, step=step)
+    history = client.get_metric_history(run, "loss")
+    same([point.value for point in history], values)
+    same([point.step for point in history], range(5))
+    assert client.get_run(run).data.metrics["loss"] == 0.25
+
+
+@check("log_batch takes 1,000 metrics, or 100 parameters and 100 tags")
+def _():
+    run = client.create_run(experiment("batch")).info.run_id
+    client.log_batch(run, metrics=[Metric("m", step / 7, step, step) for step in range(1_000)])
+    client.log_batch(
+        run, params=[Param(f"p{n}", str(n)) for n in range(100)], tags=[RunTag(f"t{n}", str(n)) for n in range(100)]
+    )
+    same([point.value for point in client.get_metric_history(run, "m")], [step / 7 for step in range(1_000)])
+    data = client.get_run(run).data
+    assert len(data.params) == 100 and data.tags["t99"] == "99"
+
+
+@check("a parameter never changes; the same value again is no change")
+def _():
+    run = client.create_run(experiment("params")).info.run_id
+    client.log_param(run, "depth", 3)
+    client.log_param(run, "depth", 3)
+    names(refused("INVALID_PARAMETER_VALUE", client.log_batch, run, params=[Param("depth", "4")]), "depth")
+    assert client.get_run(run).data.params == {"depth": "3"}
+
+
+@check("search_runs: filters, orders, pages")
+def _():
+    id = experiment("search")
+    for n in range(5):
+        run = client.create_run(id, start_time=n + 1, run_name=f"run-{n}", tags={"even": str(n % 2 == 0)}).info.run_id
+        client.log_metric(run, "auc", n / 10)
+        client.log_param(run, "learner", "Trees" if n > 2 else "linear")
+    found = lambda filter="", **named: [run.info.run_name for run in client.search_runs([id], filter, **named)]
+    same(found(), ["run-4", "run-3", "run-2", "run-1", "run-0"])
+    same(found("metrics.auc > 0.15 and params.learner = 'linear'"), ["run-2"])
+    same(found("params.learner ILIKE 't%'", order_by=["metrics.auc ASC"]), ["run-3", "run-4"])
+    same(found("tags.even = 'True'", order_by=["attributes.start_time"]), ["run-0", "run-2", "run-4"])
+    first = client.search_runs([id], max_results=3)
+    rest = client.search_runs([id], max_results=3, page_token=first.token)
+    same([run.info.run_name for run in [*first, *rest]], found())
+    assert not rest.token
+    names(refused("INVALID_PARAMETER_VALUE", found, "params.learner = 3"), "parameter")
+
+
+@check("runs and experiments are deleted and brought back")
+def _():
+    id = experiment("deleted")
+    run = client.create_run(id).info.run_id
+    client.delete_run(run)
+    assert client.get_run(run).info.lifecycle_stage == "deleted"
+    assert not client.search_runs([id]) and len(client.search_runs([id], run_view_type=ViewType.DELETED_ONLY)) == 1
+    refused("INVALID_PARAMETER_VALUE", client.log_metric, run, "m", 1.0)
+    client.restore_run(run)
+    client.delete_experiment(id)
+    assert client.get_experiment(id).lifecycle_stage == "deleted"
+    refused("INVALID_PARAMETER_VALUE", client.create_run, id)
+    client.restore_experiment(id)
+    client.rename_experiment(id, f"renamed {SESSION}")
+    assert client.get_experiment_by_name(f"renamed {SESSION}").experiment_id == id
+
+
+@check("refusals have mlflow's codes")
+def _():
+    id = experiment("refused")
+    name = client.get_experiment(id).name
+    names(refused("RESOURCE_ALREADY_EXISTS", client.create_experiment, name), name)
+    refused("RESOURCE_DOES_NOT_EXIST", client.get_run, "0" * 32)
+    refused("RESOURCE_DOES_NOT_EXIST", client.get_experiment, "999999")
+    assert client.get_experiment_by_name(f"none {SESSION}") is None
+
+
+if __name__ == "__main__":
+    finish("mlflow tracking")
