@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What bench/soak, bench/overload, bench/ladder and bench/disk start from. It is sourced, never run: builds Greenlight as
 # it is shipped, trains the peers' model, releases it to an endpoint named bench, and sets greenlight, load, echo, python
-# and work, a folder that goes with the script. GREENLIGHT and LOAD name programs that are built already.
+# and work, a folder that goes with the script. GREENLIGHT, LOAD and ECHO name programs that are built already.
 
 source "$(dirname "${BASH_SOURCE[0]}")/../../script/lib.sh"
 cd "$root"
@@ -12,7 +12,7 @@ if [[ -z ${GREENLIGHT:-} || -z ${LOAD:-} ]]; then
 fi
 greenlight=${GREENLIGHT:-$CARGO_TARGET_DIR/release/greenlight}
 # shellcheck disable=SC2034 # for the scripts that source this
-load=${LOAD:-$CARGO_TARGET_DIR/release/examples/load} echo=$CARGO_TARGET_DIR/release/examples/echo
+load=${LOAD:-$CARGO_TARGET_DIR/release/examples/load} echo=${ECHO:-$CARGO_TARGET_DIR/release/examples/echo}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

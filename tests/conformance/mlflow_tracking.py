@@ -104,6 +104,20 @@ def _():
     names(refused("INVALID_PARAMETER_VALUE", found, "params.learner = 3"), "parameter")
 
 
+@check("search_experiments: filters, orders, pages")
+def _():
+    ids = [experiment(f"find-{n}") for n in range(3)]
+    client.set_experiment_tag(ids[1], "team", f"risk {SESSION}")
+    found = lambda filter, **named: [one.experiment_id for one in client.search_experiments(filter_string=filter, **named)]
+    same(found(f"name LIKE 'find-% {SESSION}'"), ids[::-1])
+    same(found(f"tags.team = 'risk {SESSION}'"), [ids[1]])
+    same(found(f"name ILIKE 'FIND-_ {SESSION}'", order_by=["name ASC"]), ids)
+    first = client.search_experiments(filter_string=f"name LIKE 'find-% {SESSION}'", max_results=2)
+    rest = client.search_experiments(filter_string=f"name LIKE 'find-% {SESSION}'", max_results=2, page_token=first.token)
+    same([one.experiment_id for one in [*first, *rest]], ids[::-1])
+    names(refused("INVALID_PARAMETER_VALUE", found, "params.p = 'x'"), "params")
+
+
 @check("runs and experiments are deleted and brought back")
 def _():
     id = experiment("deleted")

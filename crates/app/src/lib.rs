@@ -11,6 +11,7 @@ pub mod drift;
 pub mod endpoint;
 pub mod erase;
 pub mod experiment;
+pub mod experiment_search;
 pub mod explain;
 pub mod gate;
 pub mod initiative;

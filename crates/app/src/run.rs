@@ -123,6 +123,11 @@ fn check_tag(key: &str, value: &str) -> Result<(), AppError> {
     Ok(check_length("tag value", value, MAX_TAG_VALUE)?)
 }
 
+/// The first `most` characters. MLflow cuts long values rather than refusing them, and its clients count on that.
+fn shortened(value: &str, most: usize) -> &str {
+    value.char_indices().nth(most).map_or(value, |(end, _)| &value[..end])
+}
+
 async fn find(connection: &mut Connection, id: &str) -> Result<RunInfo, AppError> {
     let found = greenlight_store::run::info(connection, id).await?;
     found.ok_or_else(|| AppError::not_found("run", id, ""))
@@ -256,12 +261,13 @@ fn check(batch: &mut Batch<'_>) -> Result<(), AppError> {
     for point in &batch.metrics {
         check_key("metric key", point.key)?;
     }
-    for (key, value) in &batch.params {
+    for (key, value) in &mut batch.params {
         check_key("param key", key)?;
-        check_length("param value", value, MAX_PARAM_VALUE)?;
+        *value = shortened(value, MAX_PARAM_VALUE);
     }
-    for (key, value) in &batch.tags {
-        check_tag(key, value)?;
+    for (key, value) in &mut batch.tags {
+        check_key("tag key", key)?;
+        *value = shortened(value, MAX_TAG_VALUE);
     }
     batch.params = unique(&batch.params, |key, one, other| {
         AppError::Invalid(format!("param '{key}' was sent twice, as '{}' and '{}'", short(one), short(other)))
@@ -297,7 +303,7 @@ pub async fn delete_tag(app: &App, actor: &Actor, id: &str, key: &str) -> Result
     Ok(())
 }
 
-/// A page of the points of one metric, by time.
+/// A page of the points of one metric, by time. A run that does not exist has none, as in MLflow.
 pub async fn history(
     app: &App,
     actor: &Actor,
@@ -307,7 +313,7 @@ pub async fn history(
 ) -> Result<Vec<Latest>, AppError> {
     allow(actor, Action::Read)?;
     let mut connection = app.store.read().await?;
-    let info = find(&mut connection, id).await?;
+    let Some(info) = greenlight_store::run::info(&mut connection, id).await? else { return Ok(Vec::new()) };
     let page = Page { limit: page.limit.clamp(1, MAX_HISTORY + 1), offset: page.offset.max(0) };
     Ok(metric::history(&mut connection, info.number, key, page).await?)
 }
@@ -323,6 +329,15 @@ mod tests {
         assert_eq!(batch.params, [("a", "2"), ("b", "1")]);
         let mut batch = Batch { params: vec![("b", "1"), ("b", "2")], ..Batch::default() };
         assert!(check(&mut batch).unwrap_err().to_string().contains("'b' was sent twice"));
+    }
+
+    #[test]
+    fn long_values_are_cut_as_mlflow_cuts_them() {
+        let (long, tag) = ("ü".repeat(MAX_PARAM_VALUE + 1), "t".repeat(MAX_TAG_VALUE));
+        let mut batch = Batch { params: vec![("p", &long)], tags: vec![("t", &tag)], ..Batch::default() };
+        check(&mut batch).unwrap();
+        assert_eq!(batch.params[0].1.chars().count(), MAX_PARAM_VALUE);
+        assert_eq!(batch.tags[0].1, tag);
     }
 
     #[test]

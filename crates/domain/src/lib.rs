@@ -11,6 +11,7 @@ pub mod dataset;
 pub mod decision;
 pub mod endpoint;
 pub mod evidence;
+pub mod experiment_search;
 pub mod expression;
 pub mod frame;
 pub mod gate;
@@ -35,5 +36,6 @@ pub mod training;
 pub mod value_model;
 
 mod error;
+mod filter;
 
 pub use error::DomainError;

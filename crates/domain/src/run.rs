@@ -19,7 +19,7 @@ pub const MAX_PARAM_VALUE: usize = 6_000;
 /// Longest value of a run's tag, in characters.
 pub const MAX_TAG_VALUE: usize = 8_000;
 /// Longest value of an experiment's tag, in characters.
-pub const MAX_EXPERIMENT_TAG_VALUE: usize = 5_000;
+pub const MAX_EXPERIMENT_TAG_VALUE: usize = 20_000;
 /// Longest name of an experiment, in characters.
 pub const MAX_EXPERIMENT_NAME: usize = 500;
 /// Longest place for artifacts, in characters.

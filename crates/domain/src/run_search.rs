@@ -4,7 +4,6 @@
 //! MLflow refuses, with its words, because clients match on them. How a database finds the runs is the store's affair.
 
 mod clause;
-mod token;
 
 pub use clause::{parse_filter, parse_order};
 

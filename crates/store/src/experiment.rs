@@ -26,11 +26,12 @@ pub struct Experiment {
     pub tags: Vec<(String, String)>,
 }
 
-type Row = (i64, String, String, Option<i64>, i64, i64, String);
+pub(crate) type Row = (i64, String, String, Option<i64>, i64, i64, String);
 
-const COLUMNS: &str = "id, name, artifact_location, deleted_at, created_at, updated_at, created_by";
+pub(crate) const COLUMNS: &str =
+    "id, name, artifact_location, deleted_at, created_at, updated_at, created_by";
 
-fn of_row(row: Row) -> Experiment {
+pub(crate) fn of_row(row: Row) -> Experiment {
     let (id, name, artifact_location, deleted_at, created_at, updated_at, created_by) = row;
     Experiment {
         id,

@@ -11,6 +11,7 @@ pub mod dataset;
 pub mod endpoint;
 pub mod evidence;
 pub mod experiment;
+pub mod experiment_search;
 pub mod initiative;
 pub mod ledger;
 pub mod meta;
@@ -31,6 +32,7 @@ mod counter;
 mod error;
 mod json;
 mod rows;
+mod statement;
 
 pub use connect::{Connection, Store, Transaction};
 pub use error::StoreError;

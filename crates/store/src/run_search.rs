@@ -7,6 +7,7 @@ use greenlight_domain::run_search::{Attribute, Comparator, Condition, Order, Sub
 use sqlx::AssertSqlSafe;
 
 use crate::run::{INFO, InfoRow, RunInfo, info_of};
+use crate::statement::{Bound, Statement};
 use crate::{Connection, StoreError, rows};
 
 /// Which runs are looked at, by whether they are deleted.
@@ -18,6 +19,17 @@ pub enum View {
     Deleted,
     /// All.
     All,
+}
+
+impl View {
+    /// What the rows of `table` must meet.
+    pub(crate) fn condition(self, table: &str) -> Option<String> {
+        match self {
+            Self::All => None,
+            Self::Active => Some(format!("{table}.deleted_at is null")),
+            Self::Deleted => Some(format!("{table}.deleted_at is not null")),
+        }
+    }
 }
 
 /// A question.
@@ -37,117 +49,60 @@ pub struct RunSearch<'a> {
     pub offset: i64,
 }
 
-/// A value that is bound.
-enum Bound<'a> {
-    Text(&'a str),
-    Number(f64),
-    Int(i64),
+/// The condition as SQL.
+fn condition<'a>(statement: &mut Statement<'a>, condition: &'a Condition) -> String {
+    const PARAM: (&str, &str) = ("param", "run = run.number");
+    const TAG: (&str, &str) = ("run_tag", "run = run.number");
+    match &condition.subject {
+        Subject::Metric(key) => metric(statement, key, &condition.test),
+        Subject::Param(key) => statement.pair(PARAM, key, &condition.test),
+        Subject::Tag(key) => statement.pair(TAG, key, &condition.test),
+        Subject::Attribute(Attribute::RunName) => statement.pair(TAG, "mlflow.runName", &condition.test),
+        Subject::Attribute(attribute) => statement.test(column(*attribute), &condition.test),
+        // No run has read a data set that was logged by a client yet.
+        Subject::Dataset(_) => "1 = 0".to_owned(),
+    }
 }
 
-/// A statement as it grows.
-#[derive(Default)]
-struct Statement<'a> {
-    wheres: Vec<String>,
-    joins: Vec<String>,
-    orders: Vec<String>,
-    bound: Vec<Bound<'a>>,
+fn metric<'a>(statement: &mut Statement<'a>, key: &'a str, test: &'a Test) -> String {
+    let key = statement.bind(Bound::Text(key));
+    let value = statement.test("m.value", test);
+    // NaN differs from every number, and compares with none.
+    let nan = if matches!(test, Test::Number(Comparator::NotEqual, _)) {
+        "or m.is_nan = 1"
+    } else {
+        "and m.is_nan = 0"
+    };
+    format!(
+        "exists (select 1 from latest_metric as m where m.run = run.number and m.key = {key} and ({value} {nan}))"
+    )
 }
 
-impl<'a> Statement<'a> {
-    /// Binds a value; its place in the text.
-    fn bind(&mut self, value: Bound<'a>) -> String {
-        self.bound.push(value);
-        format!("${}", self.bound.len())
-    }
-
-    fn condition(&mut self, condition: &'a Condition) {
-        let text = match &condition.subject {
-            Subject::Metric(key) => self.metric(key, &condition.test),
-            Subject::Param(key) => self.pair("param", key, &condition.test),
-            Subject::Tag(key) => self.pair("run_tag", key, &condition.test),
-            Subject::Attribute(Attribute::RunName) => self.pair("run_tag", "mlflow.runName", &condition.test),
-            Subject::Attribute(attribute) => self.test(column(*attribute), &condition.test),
-            // No run has read a data set that was logged by a client yet.
-            Subject::Dataset(_) => "1 = 0".to_owned(),
-        };
-        self.wheres.push(text);
-    }
-
-    fn metric(&mut self, key: &'a str, test: &'a Test) -> String {
-        let key = self.bind(Bound::Text(key));
-        let value = self.test("m.value", test);
-        // NaN differs from every number, and compares with none.
-        let nan = if matches!(test, Test::Number(Comparator::NotEqual, _)) {
-            "or m.is_nan = 1"
-        } else {
-            "and m.is_nan = 0"
-        };
-        format!(
-            "exists (select 1 from latest_metric as m where m.run = run.number and m.key = {key} and ({value} {nan}))"
-        )
-    }
-
-    fn pair(&mut self, table: &str, key: &'a str, test: &'a Test) -> String {
-        let key = self.bind(Bound::Text(key));
-        let (not, value) = match test {
-            Test::Present(true) => ("", String::new()),
-            Test::Present(false) => ("not ", String::new()),
-            other => ("", format!(" and {}", self.test("p.value", other))),
-        };
-        format!("{not}exists (select 1 from {table} as p where p.run = run.number and p.key = {key}{value})")
-    }
-
-    fn test(&mut self, column: &str, test: &'a Test) -> String {
-        match test {
-            Test::Number(comparator, number) => {
-                let place = self.bind(Bound::Number(*number));
-                format!("{column} {} {place}", comparator.as_str())
-            }
-            Test::Text(is, text) => {
-                let place = self.bind(Bound::Text(text));
-                format!("{column} {} {place}", if *is { "=" } else { "<>" })
-            }
-            Test::Like { pattern, cased } => {
-                let place = self.bind(Bound::Text(pattern));
-                if *cased {
-                    format!("{column} like {place}")
-                } else {
-                    format!("lower({column}) like lower({place})")
-                }
-            }
-            Test::In(is, texts) => {
-                let places: Vec<String> = texts.iter().map(|text| self.bind(Bound::Text(text))).collect();
-                format!("{column} {}in ({})", if *is { "" } else { "not " }, places.join(","))
-            }
-            Test::Present(present) => format!("{column} is {}null", if *present { "not " } else { "" }),
+fn add_order<'a>(statement: &mut Statement<'a>, at: usize, order: &'a Order) {
+    let direction = if order.ascending { "asc" } else { "desc" };
+    let (alias, table, key) = match &order.subject {
+        Subject::Metric(key) => (format!("o{at}"), "latest_metric", key),
+        Subject::Param(key) => (format!("o{at}"), "param", key),
+        Subject::Tag(key) => (format!("o{at}"), "run_tag", key),
+        Subject::Attribute(attribute) => {
+            let column = column(*attribute);
+            statement
+                .orders
+                .push(format!("case when {column} is null then 1 else 0 end, {column} {direction}"));
+            return;
         }
-    }
-
-    fn order(&mut self, at: usize, order: &'a Order) {
-        let direction = if order.ascending { "asc" } else { "desc" };
-        let (alias, table, key) = match &order.subject {
-            Subject::Metric(key) => (format!("o{at}"), "latest_metric", key),
-            Subject::Param(key) => (format!("o{at}"), "param", key),
-            Subject::Tag(key) => (format!("o{at}"), "run_tag", key),
-            Subject::Attribute(attribute) => {
-                let column = column(*attribute);
-                self.orders
-                    .push(format!("case when {column} is null then 1 else 0 end, {column} {direction}"));
-                return;
-            }
-            Subject::Dataset(_) => return,
-        };
-        let place = self.bind(Bound::Text(key));
-        self.joins.push(format!(
-            "left join {table} as {alias} on {alias}.run = run.number and {alias}.key = {place}"
-        ));
-        let missing = if table == "latest_metric" {
-            format!("case when {alias}.run is null then 2 when {alias}.is_nan = 1 then 1 else 0 end")
-        } else {
-            format!("case when {alias}.run is null then 1 else 0 end")
-        };
-        self.orders.push(format!("{missing}, {alias}.value {direction}"));
-    }
+        Subject::Dataset(_) => return,
+    };
+    let place = statement.bind(Bound::Text(key));
+    statement
+        .joins
+        .push(format!("left join {table} as {alias} on {alias}.run = run.number and {alias}.key = {place}"));
+    let missing = if table == "latest_metric" {
+        format!("case when {alias}.run is null then 2 when {alias}.is_nan = 1 then 1 else 0 end")
+    } else {
+        format!("case when {alias}.run is null then 1 else 0 end")
+    };
+    statement.orders.push(format!("{missing}, {alias}.value {direction}"));
 }
 
 fn column(attribute: Attribute) -> &'static str {
@@ -168,33 +123,23 @@ pub async fn search(connection: &mut Connection, asked: RunSearch<'_>) -> Result
     statement
         .wheres
         .push(format!("run.experiment_id in ({})", rows::list(asked.experiments.iter().copied())));
-    match asked.view {
-        View::Active => statement.wheres.push("run.deleted_at is null".to_owned()),
-        View::Deleted => statement.wheres.push("run.deleted_at is not null".to_owned()),
-        View::All => {}
-    }
-    for condition in asked.conditions {
-        statement.condition(condition);
+    statement.wheres.extend(asked.view.condition("run"));
+    for one in asked.conditions {
+        let text = condition(&mut statement, one);
+        statement.wheres.push(text);
     }
     for (at, order) in asked.orders.iter().enumerate() {
-        statement.order(at, order);
+        add_order(&mut statement, at, order);
     }
     statement.orders.push("run.started_at desc, run.id".to_owned());
-    let (limit, offset) = (statement.bind(Bound::Int(asked.limit)), statement.bind(Bound::Int(asked.offset)));
+    let page = statement.page(asked.limit, asked.offset);
     let text = format!(
-        "select {INFO} {} where {} order by {} limit {limit} offset {offset}",
+        "select {INFO} {} where {} order by {} {page}",
         statement.joins.join(" "),
         statement.wheres.join(" and "),
         statement.orders.join(", ")
     );
-    let mut query = sqlx::query_as(AssertSqlSafe(text));
-    for value in statement.bound {
-        query = match value {
-            Bound::Text(text) => query.bind(text),
-            Bound::Number(number) => query.bind(number),
-            Bound::Int(int) => query.bind(int),
-        };
-    }
-    let found: Vec<InfoRow> = query.fetch_all(connection).await?;
+    let found: Vec<InfoRow> =
+        statement.apply(sqlx::query_as(AssertSqlSafe(text))).fetch_all(connection).await?;
     Ok(found.into_iter().map(info_of).collect())
 }

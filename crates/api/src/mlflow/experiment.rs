@@ -4,11 +4,13 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use greenlight_app::experiment::{self, CreateExperiment, Experiment};
-use serde_json::{Value, json};
+use greenlight_app::experiment_search::{SearchExperiments, search_experiments};
+use serde_json::{Map, Value, json};
 
 use super::call::{Call, Change};
 use super::error::MlflowError;
-use super::run::pairs;
+use super::page;
+use super::run::{pairs, view};
 use crate::ApiState;
 
 type Answer = Result<Json<Value>, MlflowError>;
@@ -18,6 +20,7 @@ pub(super) fn router() -> Router<ApiState> {
         .route("/experiments/create", post(create))
         .route("/experiments/get", get(show))
         .route("/experiments/get-by-name", get(show_by_name))
+        .route("/experiments/search", get(search).post(search))
         .route("/experiments/update", post(rename))
         .route("/experiments/delete", post(delete))
         .route("/experiments/restore", post(restore))
@@ -61,6 +64,27 @@ async fn show_by_name(State(state): State<ApiState>, call: Call) -> Answer {
     let found =
         experiment::get_by_name(&state.app, &call.actor, call.fields().needed("experiment_name")?).await?;
     Ok(Json(json!({ "experiment": message(&found) })))
+}
+
+async fn search(State(state): State<ApiState>, call: Call) -> Answer {
+    let fields = call.fields();
+    let asked = SearchExperiments {
+        filter: fields.text("filter")?.unwrap_or_default().to_owned(),
+        orders: fields.texts("order_by")?.into_iter().map(str::to_owned).collect(),
+        view: view(fields.text("view_type")?),
+        // MLflow has no default here: without a number it refuses 0.
+        limit: fields.int("max_results")?.unwrap_or_default(),
+        offset: page::offset(fields.text("page_token")?)?,
+    };
+    let (found, more) = search_experiments(&state.app, &call.actor, &asked).await?;
+    let mut answer = Map::new();
+    if !found.is_empty() {
+        answer.insert("experiments".to_owned(), found.iter().map(message).collect());
+    }
+    if more {
+        answer.insert("next_page_token".to_owned(), page::token(asked.offset + asked.limit).into());
+    }
+    Ok(Json(Value::Object(answer)))
 }
 
 async fn rename(State(state): State<ApiState>, Change(call): Change) -> Answer {

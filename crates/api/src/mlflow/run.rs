@@ -64,6 +64,15 @@ fn message(run: &RunRecord) -> Value {
     json!({ "info": info(&run.info), "data": data, "inputs": {} })
 }
 
+/// Which of them are looked at. A word that is none of MLflow's means the active ones, as there.
+pub(super) fn view(word: Option<&str>) -> View {
+    match word {
+        Some("DELETED_ONLY" | "2") => View::Deleted,
+        Some("ALL" | "3") => View::All,
+        _ => View::Active,
+    }
+}
+
 async fn create(State(state): State<ApiState>, Change(call): Change) -> Answer {
     let fields = call.fields();
     let tags = fields.pairs("tags")?;
@@ -112,11 +121,7 @@ async fn search(State(state): State<ApiState>, call: Call) -> Answer {
         experiments: experiments.collect::<Result<_, _>>()?,
         filter: fields.text("filter")?.unwrap_or_default().to_owned(),
         orders: fields.texts("order_by")?.into_iter().map(str::to_owned).collect(),
-        view: match fields.text("run_view_type")? {
-            Some("DELETED_ONLY") => View::Deleted,
-            Some("ALL") => View::All,
-            _ => View::Active,
-        },
+        view: view(fields.text("run_view_type")?),
         limit: fields.int("max_results")?.unwrap_or(PAGE),
         offset: page::offset(fields.text("page_token")?)?,
     };

@@ -69,6 +69,8 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/api/2.0/mlflow/experiments/create", "scientist admin"),
     ("GET", "/api/2.0/mlflow/experiments/get", "viewer scientist approver operator admin"),
     ("GET", "/api/2.0/mlflow/experiments/get-by-name", "viewer scientist approver operator admin"),
+    ("GET", "/api/2.0/mlflow/experiments/search", "viewer scientist approver operator admin"),
+    ("POST", "/api/2.0/mlflow/experiments/search", "viewer scientist approver operator admin"),
     ("POST", "/api/2.0/mlflow/experiments/update", "scientist admin"),
     ("POST", "/api/2.0/mlflow/experiments/delete", "scientist admin"),
     ("POST", "/api/2.0/mlflow/experiments/restore", "scientist admin"),

@@ -2,6 +2,7 @@
 
 use greenlight_domain::dataset::ContractReport;
 use greenlight_domain::evidence::{Gate, GateResult, Grade};
+use greenlight_domain::experiment_search::{parse_experiment_filter, parse_experiment_order};
 use greenlight_domain::frame::Field;
 use greenlight_domain::ledger::{DayStatistics, Posting, PostingKind};
 use greenlight_domain::manifest::Document;
@@ -14,6 +15,7 @@ use greenlight_domain::route::Routes;
 use greenlight_domain::run_search::{parse_filter, parse_order};
 use greenlight_domain::time::Micros;
 use greenlight_store::endpoint::{SettleCursor, SettleIntent};
+use greenlight_store::experiment_search::ExperimentSearch;
 use greenlight_store::ledger::StatisticRow;
 use greenlight_store::metric::{Page, Point};
 use greenlight_store::param::Changed;
@@ -21,8 +23,8 @@ use greenlight_store::run::{NewRun, Run};
 use greenlight_store::run_search::{RunSearch, View};
 use greenlight_store::{
     Stamp, Store, StoreError, Transaction, approval, audit, business_case, dataset, endpoint, evidence,
-    experiment, initiative, ledger, meta, metric, model, param, policy, release, route, run, run_search,
-    run_tag, token, training,
+    experiment, experiment_search, initiative, ledger, meta, metric, model, param, policy, release, route,
+    run, run_search, run_tag, token, training,
 };
 use serde_json::json;
 
@@ -396,6 +398,40 @@ pub(crate) async fn experiments_have_names_of_their_own_and_tags(store: &Store) 
     assert!(!experiment::delete_tag(&mut tx, id, "team").await.unwrap());
     let found = experiment::get(&mut tx, elsewhere).await.unwrap().unwrap();
     assert_eq!(found.artifact_location, "file:///far");
+}
+
+pub(crate) async fn experiments_are_found_as_mlflow_finds_them(store: &Store) {
+    let mut tx = store.begin().await.unwrap();
+    for (name, at) in [("churn", 2_000_000), ("Chips", 1_000_000)] {
+        let id =
+            experiment::insert(&mut tx, name, None, Stamp { at: Micros(at), actor: "dana" }).await.unwrap();
+        experiment::set_tag(&mut tx, id, "team", name).await.unwrap();
+    }
+    for (filter, order, expected) in [
+        ("", None, &["churn", "Chips", "Default"][..]),
+        ("name like 'ch%'", None, &["churn"]),
+        ("name ilike 'ch%'", Some("creation_time"), &["Chips", "churn"]),
+        ("tags.team != 'churn'", None, &["Chips"]),
+        ("tags.team is null", None, &["Default"]),
+        (
+            "experiment_id in ('0', '1') and creation_time < 3000",
+            Some("experiment_id"),
+            &["Default", "churn"],
+        ),
+    ] {
+        let conditions = parse_experiment_filter(filter).unwrap();
+        let orders: Vec<_> = order.iter().map(|order| parse_experiment_order(order).unwrap()).collect();
+        let asked = ExperimentSearch {
+            view: View::Active,
+            conditions: &conditions,
+            orders: &orders,
+            limit: 9,
+            offset: 0,
+        };
+        let found = experiment_search::search(&mut tx, asked).await.unwrap();
+        let names: Vec<&str> = found.iter().map(|experiment| experiment.name.as_str()).collect();
+        assert_eq!(names, expected, "{filter}");
+    }
 }
 
 async fn begin_run(tx: &mut Transaction, id: &str, experiment_id: i64) -> i64 {

@@ -56,6 +56,7 @@ on_both![
     business_cases_are_superseded_by_date,
     endpoints_keep_their_cursor,
     evidence_and_approvals_come_back_as_written,
+    experiments_are_found_as_mlflow_finds_them,
     experiments_have_names_of_their_own_and_tags,
     initiatives_are_replaced,
     meta_keeps_the_first_value,

@@ -2,7 +2,7 @@
 
 /// A piece of a filter, as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token<'a> {
+pub(crate) enum Token<'a> {
     /// A name, dotted and quoted in parts as it may be: `` metrics.`a b` ``.
     Name(&'a str),
     /// A number.
@@ -19,7 +19,7 @@ pub(super) enum Token<'a> {
 
 impl<'a> Token<'a> {
     /// As it was written.
-    pub(super) fn text(self) -> &'a str {
+    pub(crate) fn text(self) -> &'a str {
         match self {
             Self::Name(text)
             | Self::Number(text)
@@ -31,7 +31,7 @@ impl<'a> Token<'a> {
     }
 
     /// Whether it is that word, in upper or lower case.
-    pub(super) fn is_word(self, word: &str) -> bool {
+    pub(crate) fn is_word(self, word: &str) -> bool {
         matches!(self, Self::Name(text) if text.eq_ignore_ascii_case(word))
     }
 }
