@@ -25,6 +25,7 @@ PROGRAMS = {
     "kserve_sdk": "kserve",
     "mlflow_client": "mlflow",
     "mlflow_tracking": "mlflow",
+    "score_elsewhere": "moto",
 }
 
 # The slowest takes ten seconds. One that hangs fails instead of holding up a build.

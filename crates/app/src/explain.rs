@@ -189,7 +189,7 @@ async fn model_of(
     wanted: Option<&str>,
 ) -> Result<(String, Arc<dyn Model>), AppError> {
     if let Some(wanted) = wanted.map(str::trim).filter(|wanted| !wanted.is_empty()) {
-        let loaded = [&live.champion, &live.shadow].into_iter().flatten().find(|m| *m.reference == *wanted);
+        let loaded = live.champion.iter().chain(&live.shadows).find(|m| *m.reference == *wanted);
         if let Some(found) = loaded {
             return Ok((wanted.to_owned(), Arc::clone(&found.model)));
         }
@@ -263,7 +263,7 @@ pub async fn form(
     let mut connection = app.store.read().await?;
     let releases = greenlight_store::release::list(&mut connection, Some(endpoint)).await?;
     drop(connection);
-    let routed = [&live.routes.champion, &live.routes.shadow].into_iter().flatten();
+    let routed = live.routes.champion.iter().chain(&live.routes.shadows);
     let mut models: Vec<String> = routed.map(greenlight_domain::route::RoutedModel::reference).collect();
     for release in releases {
         let reference = format!("{}@{}", release.model, release.model_version);

@@ -54,8 +54,8 @@ pub struct LiveEndpoint {
     pub assigner: Assigner,
     /// What becomes of features in the log; everything is logged when absent.
     pub mask: Option<LogMask>,
-    /// The shadow, loaded.
-    pub shadow: Option<LiveModel>,
+    /// Shadows, loaded; one that cannot be loaded is missing.
+    pub shadows: Vec<LiveModel>,
     /// Its counters.
     pub meters: Meters,
     /// Predictions before this event time (microseconds) are settled; a new one there would never be booked.
@@ -185,12 +185,16 @@ pub(crate) async fn publish(app: &App, name: &str) -> Result<Arc<LiveEndpoint>, 
     for challenger in &routes.challengers {
         challengers.extend(load_spare(app, Some(&challenger.model), "a challenger").await);
     }
+    let mut shadows = Vec::with_capacity(routes.shadows.len());
+    for shadow in &routes.shadows {
+        shadows.extend(load_spare(app, Some(shadow), "a shadow").await);
+    }
     app.lake.open(name, Arc::clone(&features)).await?;
     let endpoint = Arc::new(LiveEndpoint {
         name: name.into(),
         holdout_decision: spec.holdout.decision.as_str().into(),
         champion: load_routed(app, routes.champion.as_ref()).await?,
-        shadow: load_spare(app, routes.shadow.as_ref(), "the shadow").await,
+        shadows,
         previous: load_spare(app, routes.previous.as_ref(), "the previous version").await,
         challengers,
         assigner: Assigner::new(name, &spec.assignment, &routes.split(), &features)?,

@@ -5,7 +5,7 @@ use greenlight_domain::gate::shadow::{self, ShadowFigures};
 use greenlight_domain::policy::PolicySpec;
 use greenlight_domain::release::{Approval, Release, Stage, approve as judge_approval};
 use greenlight_domain::role::{Action, Actor};
-use greenlight_domain::route::{RoutedModel, Routes};
+use greenlight_domain::route::{MAX_SHADOWS, RoutedModel, Routes};
 use greenlight_domain::training::split_version;
 use greenlight_stats::{drift, quantile};
 use greenlight_store::StoreError;
@@ -213,15 +213,16 @@ pub async fn start_shadow(app: &App, actor: &Actor, id: &str) -> Result<ReleaseV
     let mut after = before.clone();
     after.stage = before.stage.step_to(Stage::Shadow, id)?;
     let mut routes = routes_of(app, &before.endpoint).await?;
-    if let Some(other) = &routes.shadow {
+    if routes.shadows.len() >= MAX_SHADOWS {
+        let there: Vec<&str> = routes.shadows.iter().map(|shadow| shadow.release.as_str()).collect();
         return Err(AppError::Conflict(format!(
-            "release {} is in shadow there already; judge it first",
-            other.release
+            "{MAX_SHADOWS} releases are in shadow there already ({}); judge one first",
+            there.join(", ")
         )));
     }
     // Load before anything changes: a model that cannot be loaded must not get as far as traffic.
     live::load(app, &before.model, before.model_version).await?;
-    routes.shadow = Some(routed(&before));
+    routes.shadows.push(routed(&before));
     change(app, actor, &before, &after, Some(routes), "release.shadow").await?;
     view(app, actor, id).await
 }
@@ -255,7 +256,7 @@ pub async fn judge_shadow(app: &App, actor: &Actor, id: &str) -> Result<ReleaseV
     after.stage = before.stage.step_to(next, id)?;
     after.reason = (!result.passed).then(|| format!("{} gate: {}", Gate::Shadow, result.summary));
     let mut routes = routes_of(app, &before.endpoint).await?;
-    routes.shadow = None;
+    routes.end_shadow(id);
     let mut transaction = app.store.begin().await?;
     store_evidence(app, &mut transaction, actor, id, &result).await?;
     change_in(app, &mut transaction, actor, &before, &after, "release.shadow_judged").await?;

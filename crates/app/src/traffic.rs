@@ -34,8 +34,8 @@ pub struct DisagreementView {
     pub endpoint: String,
     /// The window; absent while the log is empty.
     pub window: Option<Window>,
-    /// The model in shadow now.
-    pub shadow: Option<String>,
+    /// The models in shadow now.
+    pub shadows: Vec<String>,
     /// What was found; absent while the log is empty.
     #[serde(flatten)]
     pub found: Option<Disagreements>,
@@ -94,8 +94,8 @@ pub async fn disagreements(
 ) -> Result<DisagreementView, AppError> {
     allow(actor, Action::Read)?;
     let live = live_endpoint(app, endpoint)?;
-    let shadow = live.routes.shadow.as_ref().map(greenlight_domain::route::RoutedModel::reference);
-    let mut view = DisagreementView { endpoint: endpoint.to_owned(), window: None, shadow, found: None };
+    let shadows = live.routes.shadows.iter().map(greenlight_domain::route::RoutedModel::reference).collect();
+    let mut view = DisagreementView { endpoint: endpoint.to_owned(), window: None, shadows, found: None };
     if let Some((_, window)) = newest_days(app, endpoint, days).await? {
         view.found = Some(app.lake.disagreements(endpoint, window, TOP).await?);
         view.window = Some(window);

@@ -1,6 +1,6 @@
 //! Routes: what an endpoint does with the next request. Versioned, written by rollouts, read by serving.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::DomainError;
 use crate::assignment::{Arm, Split, WHOLE};
@@ -35,6 +35,8 @@ pub struct Challenger {
 
 /// Most challengers beside a champion.
 pub const MAX_CHALLENGERS: usize = 16;
+/// Most models in shadow at once: each of them scores every request.
+pub const MAX_SHADOWS: usize = 8;
 
 /// The routes of one endpoint. Without a champion every unit gets the holdout rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
@@ -45,8 +47,9 @@ pub struct Routes {
     pub champion: Option<RoutedModel>,
     /// Percent of units that get a model: the champion, or a challenger out of its share. The rest is the holdout.
     pub champion_percent: u8,
-    /// A model that scores beside the live answer.
-    pub shadow: Option<RoutedModel>,
+    /// Models that score beside the live answer, in the order they came.
+    #[serde(default, alias = "shadow", deserialize_with = "none_one_or_many")]
+    pub shadows: Vec<RoutedModel>,
     /// Models that are compared with the champion.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub challengers: Vec<Challenger>,
@@ -79,6 +82,13 @@ impl Routes {
         self.challengers.len() < before
     }
 
+    /// Takes a release out of shadow; false when it was not there.
+    pub fn end_shadow(&mut self, release: &str) -> bool {
+        let before = self.shadows.len();
+        self.shadows.retain(|shadow| shadow.release != release);
+        self.shadows.len() < before
+    }
+
     fn moved(&self, before: &Split) -> Result<Split, DomainError> {
         let mut shares = Vec::with_capacity(1 + self.challengers.len());
         if self.champion.is_some() {
@@ -103,6 +113,21 @@ impl Routes {
     pub fn champion_weight(&self) -> f64 {
         f64::from(self.split().share(&Arm::Champion)) / f64::from(WHOLE)
     }
+}
+
+/// Routes that were written when an endpoint had one shadow or none are read as well.
+fn none_one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RoutedModel>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Shadows {
+        One(RoutedModel),
+        Many(Vec<RoutedModel>),
+    }
+    Ok(match Option::<Shadows>::deserialize(deserializer)? {
+        None => Vec::new(),
+        Some(Shadows::One(shadow)) => vec![shadow],
+        Some(Shadows::Many(shadows)) => shadows,
+    })
 }
 
 #[cfg(test)]
@@ -131,9 +156,13 @@ mod tests {
     #[test]
     fn routes_of_earlier_versions_are_read() {
         let text = r#"{"version":3,"champion":{"release":"a.1","model":"m","version":1},"champion_percent":50,
-            "shadow":null}"#;
-        let routes: Routes = serde_json::from_str(text).unwrap();
+            "shadow":{"release":"a.2","model":"m","version":2}}"#;
+        let mut routes: Routes = serde_json::from_str(text).unwrap();
         assert_eq!(routes.champion_weight(), 0.5);
+        assert_eq!(routes.shadows, [RoutedModel { version: 2, ..model("a.2") }]);
+        let again = serde_json::to_string(&routes).unwrap();
+        assert_eq!(serde_json::from_str::<Routes>(&again).unwrap(), routes);
+        assert!(routes.end_shadow("a.2") && !routes.end_shadow("a.2"));
         assert_eq!(
             serde_json::from_str::<Routes>(
                 r#"{"version":0,"champion":null,"champion_percent":0,"shadow":null}"#

@@ -5,6 +5,7 @@
 
 mod delta;
 mod read;
+mod remote;
 mod source;
 mod write;
 

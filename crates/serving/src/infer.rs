@@ -78,7 +78,7 @@ impl Serving {
         }
         count(meters, &batch);
         let model = endpoint.champion.as_ref().map(|m| Arc::clone(&m.reference));
-        if endpoint.shadow.is_some() {
+        if !endpoint.shadows.is_empty() {
             self.shadow.offer(Mirror {
                 endpoint: Arc::clone(endpoint),
                 live: Arc::clone(&batch),

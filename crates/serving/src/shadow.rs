@@ -1,12 +1,13 @@
-//! Shadows: score after the response, on a bounded queue that drops rather than slows.
+//! Shadows: each scores every request of its endpoint after the response, on a bounded queue that drops rather than slows.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use greenlight_app::App;
-use greenlight_app::live::LiveEndpoint;
+use greenlight_app::live::{LiveEndpoint, LiveModel};
 use greenlight_domain::frame::Column;
 use greenlight_domain::prediction::{IdKey, Prediction, PredictionBatch, PredictionId, Variant};
+use greenlight_domain::route::MAX_SHADOWS;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -65,7 +66,7 @@ impl ShadowQueue {
             }
             Err(_) => mirror,
         };
-        if let Some(shadow) = &refused.endpoint.shadow {
+        for shadow in &refused.endpoint.shadows {
             refused.endpoint.meters.dropped.inc_by(u64::from(rows));
             self.app.live.drop_shadow(&shadow.release, u64::from(rows));
         }
@@ -84,7 +85,7 @@ fn kib(batch: &PredictionBatch) -> u32 {
 
 async fn log(app: &App, name: &str, batch: PredictionBatch) {
     let rows = batch.predictions.len() as u64;
-    let release = batch.predictions.first().and_then(|p| p.release.clone());
+    let release = release(&batch).cloned();
     if let Err(error) = app.lake.append_predictions(name, &batch).await {
         tracing::warn!(endpoint = %name, %error, "a shadow's predictions were not logged");
         if let Some(release) = release {
@@ -97,23 +98,32 @@ async fn log(app: &App, name: &str, batch: PredictionBatch) {
 fn score_all(mirrors: &[Mirror], key: &IdKey) -> Vec<(Arc<str>, PredictionBatch)> {
     let mut batches: Vec<(Arc<str>, PredictionBatch)> = Vec::new();
     for mirror in mirrors {
-        let Some(batch) = score(mirror, key) else { continue };
-        if let Some((name, open)) = batches.last_mut()
-            && *name == mirror.endpoint.name
-            && kib(open) + kib(&batch) <= LOGGED_KIB
-            && open.features.append(&batch.features).is_ok()
-        {
-            open.predictions.extend(batch.predictions);
-            continue;
+        for shadow in &mirror.endpoint.shadows {
+            let Some(batch) = score(mirror, shadow, key) else { continue };
+            // Neighbours of one release: what could not be logged is counted for it.
+            let open =
+                batches.iter_mut().rev().take(MAX_SHADOWS).find(|(name, open)| {
+                    *name == mirror.endpoint.name && release(open) == Some(&shadow.release)
+                });
+            if let Some((_, open)) = open
+                && kib(open) + kib(&batch) <= LOGGED_KIB
+                && open.features.append(&batch.features).is_ok()
+            {
+                open.predictions.extend(batch.predictions);
+                continue;
+            }
+            batches.push((Arc::clone(&mirror.endpoint.name), batch));
         }
-        batches.push((Arc::clone(&mirror.endpoint.name), batch));
     }
     batches
 }
 
-fn score(mirror: &Mirror, key: &IdKey) -> Option<PredictionBatch> {
+fn release(batch: &PredictionBatch) -> Option<&Arc<str>> {
+    batch.predictions.first().and_then(|prediction| prediction.release.as_ref())
+}
+
+fn score(mirror: &Mirror, shadow: &LiveModel, key: &IdKey) -> Option<PredictionBatch> {
     let endpoint = &mirror.endpoint;
-    let shadow = endpoint.shadow.as_ref()?;
     let started = Instant::now();
     let result = shadow.model.score(&mirror.live.features);
     let elapsed = started.elapsed();

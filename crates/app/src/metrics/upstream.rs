@@ -44,7 +44,7 @@ const GAUGES: [Told<i64>; 4] = [
 ];
 
 fn models(endpoint: &LiveEndpoint) -> impl Iterator<Item = &LiveModel> {
-    endpoint.champion.iter().chain(&endpoint.shadow).chain(&endpoint.previous).chain(&endpoint.challengers)
+    endpoint.champion.iter().chain(&endpoint.shadows).chain(&endpoint.previous).chain(&endpoint.challengers)
 }
 
 impl Upstreams {

@@ -35,13 +35,13 @@ async fn routes_that_one_server_changes_are_followed_by_the_other() {
     let (test, other, mut reloader) = two().await;
     let id = release(&test.app).await;
     reloader.poll().await.unwrap();
-    assert!(other.live.get("calls").unwrap().shadow.is_none());
+    assert!(other.live.get("calls").unwrap().shadows.is_empty());
     start_shadow(&test.app, &dana(), &id).await.unwrap();
     let reloaded = reloader.poll().await.unwrap().expect("something was changed");
     assert_eq!((reloaded.endpoints, reloaded.failed), (vec!["calls".to_owned()], vec![]));
     let (mine, theirs) = (other.live.get("calls").unwrap(), test.app.live.get("calls").unwrap());
     assert_eq!(mine.routes, theirs.routes);
-    assert_eq!(mine.shadow.as_ref().unwrap().release.as_ref(), id);
+    assert_eq!(mine.shadows[0].release.as_ref(), id);
     assert_eq!(reloader.poll().await.unwrap(), None);
 }
 
@@ -66,7 +66,7 @@ async fn publishing_again_neither_loads_a_model_again_nor_touches_other_endpoint
     assert_eq!(reloader.poll().await.unwrap().unwrap().endpoints, ["calls"]);
     let after = other.live.get("calls").unwrap();
     assert!(!Arc::ptr_eq(&before, &after));
-    let model = |live: &greenlight_app::live::LiveEndpoint| Arc::clone(&live.shadow.as_ref().unwrap().model);
+    let model = |live: &greenlight_app::live::LiveEndpoint| Arc::clone(&live.shadows[0].model);
     assert!(Arc::ptr_eq(&model(&before), &model(&after)), "the model was not loaded again");
     assert_eq!(other.metrics.models_loaded.get(), 1);
 }

@@ -32,7 +32,9 @@ pub(crate) struct Score {
     /// Endpoint whose champion and value model are asked; adds the column 'decision'.
     #[arg(long)]
     endpoint: Option<String>,
-    /// Rows: FILE.parquet, FILE.csv with a header, or the folder of a Delta table; a path or file://…
+    /// Rows: FILE.parquet, FILE.csv with a header, or a Delta table; a path, s3://, gs://, az:// or https:// URL.
+    ///
+    /// The clouds' usual variables (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, GOOGLE_APPLICATION_CREDENTIALS, …) say who asks.
     #[arg(long)]
     input: String,
     /// Results: FILE.parquet, a folder (becomes a Delta table), or kv:TABLE (replaces the table, all at once).
@@ -111,7 +113,7 @@ fn target(output: &str, key: Option<&str>) -> Result<Target, Failure> {
     }
     let path = output.strip_prefix("file://").unwrap_or(output);
     if let Some((scheme, _)) = path.split_once("://") {
-        return Err(Failure::Input(format!("--output: '{scheme}://' is not built in; name a local path")));
+        return Err(Failure::Input(format!("--output: '{scheme}://' is not written; name a local path")));
     }
     let path = PathBuf::from(path.trim_end_matches('/'));
     match path.extension().and_then(|e| e.to_str()) {

@@ -4,7 +4,6 @@
 //! Parquet without decoding it. Refuses values that are not what the model takes, by row and column.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -122,7 +121,7 @@ impl Reader {
 
     /// Opens a Parquet file behind the rows to skip; nothing when it ends before.
     fn parquet(&mut self, file: DataFile) -> Result<Option<(DataFile, Batches)>, LakeError> {
-        let opened = File::open(&file.path).map_err(|e| error::io(&file.path, &e))?;
+        let opened = file.open()?;
         let corrupt = |e| error::corrupt(&file.path, format!("is not a whole Parquet file: {e}"));
         let reader = ParquetRecordBatchReaderBuilder::try_new(opened).map_err(corrupt)?;
         let rows = u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0);
@@ -144,7 +143,7 @@ impl Reader {
     }
 
     fn csv(&mut self, file: DataFile) -> Result<(DataFile, Batches), LakeError> {
-        let opened = File::open(&file.path).map_err(|e| error::io(&file.path, &e))?;
+        let opened = file.open()?;
         let fields = self.source.schema.fields().iter().enumerate();
         let columns: Vec<usize> = fields.filter(|(_, f)| self.wanted(f.name())).map(|(at, _)| at).collect();
         let skip = usize::try_from(std::mem::take(&mut self.skip)).unwrap_or(usize::MAX / 2);

@@ -1,7 +1,7 @@
 //! Where rows come from: which files, which columns, and a digest that tells whether they are still the same.
 //!
-//! Refuses what it cannot read without guessing: other schemes than local files, Delta tables with deletion vectors or
-//! mapped columns, names that occur twice.
+//! Refuses what it cannot read without guessing: Delta tables with deletion vectors or mapped columns, names that occur
+//! twice.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -18,6 +18,7 @@ use greenlight_domain::frame::{ColumnType, Field};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sha2::{Digest, Sha256};
 
+use super::remote::{Fetched, Remote};
 use super::write::{DECISION, PROBABILITY};
 use crate::{dataset, error, table};
 
@@ -39,8 +40,20 @@ pub(super) enum Format {
 #[derive(Debug, Clone)]
 pub(super) struct DataFile {
     pub(super) path: PathBuf,
+    /// Where to fetch it from, if it is not on this machine.
+    remote: Option<Remote>,
     /// Columns that are the same in every row and stand in the log instead of the file.
     pub(super) constants: HashMap<String, Option<String>>,
+}
+
+impl DataFile {
+    /// Opens it, fetched first if need be. Blocks.
+    pub(super) fn open(&self) -> Result<File, LakeError> {
+        match &self.remote {
+            Some(remote) => remote.fetch(),
+            None => File::open(&self.path).map_err(|e| error::io(&self.path, &e)),
+        }
+    }
 }
 
 /// Rows to score: a Parquet file, a CSV file with a header, or one version of a Delta table.
@@ -53,15 +66,22 @@ pub struct Source {
     rows: Option<u64>,
     version: Option<u64>,
     digest: String,
+    /// Keeps a fetched file as long as somebody may read it.
+    fetched: Option<Arc<Fetched>>,
 }
 
 impl Source {
-    /// Opens a path or a `file://` URL. `version` pins a Delta table; its newest version otherwise.
+    /// Opens a path or a URL. `version` pins a Delta table; its newest version otherwise.
     pub async fn open(place: &str, version: Option<u64>) -> Result<Self, LakeError> {
-        let path = local(place)?;
+        if let Some(remote) = Remote::parse(place)? {
+            return elsewhere(remote, version).await;
+        }
+        let path = PathBuf::from(place.strip_prefix("file://").unwrap_or(place));
         let path = path.canonicalize().map_err(|e| error::io(&path, &e))?;
         if super::is_delta(&path) {
-            return delta(&path, version).await;
+            let url = ensure_table_uri(path.to_string_lossy()).map_err(error::delta)?;
+            let builder = DeltaTableBuilder::from_url(url).map_err(error::delta)?;
+            return delta(&Root::Local(path), builder, version).await;
         }
         let task = tokio::task::spawn_blocking(move || file(&path));
         task.await.map_err(error::task)?
@@ -143,30 +163,70 @@ impl Source {
     }
 }
 
-fn local(place: &str) -> Result<PathBuf, LakeError> {
-    let path = place.strip_prefix("file://").unwrap_or(place);
-    match path.split_once("://") {
-        Some((scheme, _)) => Err(LakeError::Schema(format!(
-            "'{scheme}://' is not built in; name a local path or file://…, for example of a mounted bucket"
-        ))),
-        None => Ok(PathBuf::from(path)),
+/// Where a Delta table lies.
+enum Root {
+    Local(PathBuf),
+    Remote(Remote),
+}
+
+impl Root {
+    fn name(&self) -> String {
+        match self {
+            Self::Local(path) => error::file_name(path),
+            Self::Remote(remote) => remote.name(),
+        }
+    }
+
+    fn file(
+        &self,
+        relative: &str,
+        constants: HashMap<String, Option<String>>,
+    ) -> Result<DataFile, LakeError> {
+        Ok(match self {
+            Self::Local(path) => DataFile { path: path.join(relative), remote: None, constants },
+            Self::Remote(remote) => {
+                DataFile { path: relative.into(), remote: Some(remote.below(relative)?), constants }
+            }
+        })
+    }
+}
+
+async fn elsewhere(remote: Remote, version: Option<u64>) -> Result<Source, LakeError> {
+    if kind(Path::new(&remote.name())).is_none() {
+        let builder = remote.table()?;
+        return delta(&Root::Remote(remote), builder, version).await;
+    }
+    let (fetched, identity) = remote.fetch_named().await?;
+    let path = fetched.path.clone();
+    let mut source = tokio::task::spawn_blocking(move || file(&path)).await.map_err(error::task)??;
+    source.digest = identity;
+    source.fetched = Some(Arc::new(fetched));
+    Ok(source)
+}
+
+/// What a file is, by the end of its name.
+fn kind(path: &Path) -> Option<Format> {
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("parquet" | "pq") => Some(Format::Parquet),
+        Some("csv") => Some(Format::Csv),
+        _ => None,
     }
 }
 
 fn file(path: &Path) -> Result<Source, LakeError> {
     let name = error::file_name(path);
-    let (format, schema, rows) = match path.extension().and_then(|e| e.to_str()) {
-        _ if path.is_dir() => {
-            return Err(LakeError::Schema(format!("{name} is a folder without a Delta log (_delta_log)")));
-        }
-        Some("parquet" | "pq") => {
+    if path.is_dir() {
+        return Err(LakeError::Schema(format!("{name} is a folder without a Delta log (_delta_log)")));
+    }
+    let (format, schema, rows) = match kind(path) {
+        Some(Format::Parquet) => {
             let file = File::open(path).map_err(|e| error::io(path, &e))?;
             let reader = ParquetRecordBatchReaderBuilder::try_new(file)
                 .map_err(|e| error::corrupt(path, format!("is not a whole Parquet file: {e}")))?;
             let rows = u64::try_from(reader.metadata().file_metadata().num_rows()).ok();
             (Format::Parquet, Arc::clone(reader.schema()), rows)
         }
-        Some("csv") => (Format::Csv, csv_schema(path)?, None),
+        Some(Format::Csv) => (Format::Csv, csv_schema(path)?, None),
         _ => {
             let problem = "is neither .parquet nor .csv nor the folder of a Delta table";
             return Err(LakeError::Schema(format!("{name} {problem}")));
@@ -174,8 +234,8 @@ fn file(path: &Path) -> Result<Source, LakeError> {
     };
     check_names(&name, &schema)?;
     let digest = digest(path).map_err(|e| error::io(path, &e))?;
-    let files = vec![DataFile { path: path.to_owned(), constants: HashMap::new() }];
-    Ok(Source { format, files, schema, name, rows, version: None, digest })
+    let files = vec![DataFile { path: path.to_owned(), remote: None, constants: HashMap::new() }];
+    Ok(Source { format, files, schema, name, rows, version: None, digest, fetched: None })
 }
 
 /// The names of a header row; every column is text until somebody says what it needs.
@@ -216,27 +276,29 @@ fn digest(path: &Path) -> std::io::Result<String> {
     Ok(hex(&hasher.finalize()))
 }
 
-async fn delta(path: &Path, version: Option<u64>) -> Result<Source, LakeError> {
-    let name = error::file_name(path);
-    let url = ensure_table_uri(path.to_string_lossy()).map_err(error::delta)?;
-    let mut builder = DeltaTableBuilder::from_url(url).map_err(error::delta)?;
+async fn delta(
+    root: &Root,
+    mut builder: DeltaTableBuilder,
+    version: Option<u64>,
+) -> Result<Source, LakeError> {
+    let name = root.name();
     if let Some(version) = version {
         builder = builder.with_version(version);
     }
     let table = builder.load().await.map_err(error::delta)?;
-    let (files, rows, digest) = delta_files(path, &name, &table)?;
+    let (files, rows, digest) = delta_files(root, &name, &table)?;
     let schema = Arc::new(table::table_schema(&table).map_err(error::delta)?);
     check_names(&name, &schema)?;
     if schema.fields().iter().any(|field| field.metadata().contains_key(MAPPED)) {
         return Err(LakeError::Schema(format!("{name} maps its columns to other names, which is not read")));
     }
     let version = table.version();
-    Ok(Source { format: Format::Delta, files, schema, name, rows, version, digest })
+    Ok(Source { format: Format::Delta, files, schema, name, rows, version, digest, fetched: None })
 }
 
 /// The files of a table's version, in the order of their names, so that the same version reads the same.
 fn delta_files(
-    path: &Path,
+    root: &Root,
     name: &str,
     table: &DeltaTable,
 ) -> Result<(Vec<DataFile>, Option<u64>, String), LakeError> {
@@ -255,7 +317,7 @@ fn delta_files(
             return Err(LakeError::Schema(format!("{name} names a file outside its folder: {relative}")));
         }
         rows = rows.zip(view.num_records()).map(|(sum, more)| sum + more as u64);
-        let file = DataFile { path: path.join(&relative), constants: view.partition_values_map() };
+        let file = root.file(&relative, view.partition_values_map())?;
         files.push((relative, view.size(), file));
     }
     files.sort_by(|a, b| a.0.cmp(&b.0));

@@ -150,7 +150,7 @@ async fn what_a_source_lacks_is_said_by_name_before_anything_is_read() {
     check(&[], &["id", "id"], "'id' twice");
     assert!(source.check(&features(), &keep()).is_ok());
     for (place, hint) in [
-        ("s3://bucket/in.parquet", "'s3://' is not built in"),
+        ("ftp://host/in.parquet", "'ftp://' is not read"),
         (folder.path().to_str().unwrap(), "without a Delta log"),
         ("/nowhere/in.parquet", "/nowhere/in.parquet"),
     ] {

@@ -1,10 +1,13 @@
 //! Gates and approvals.
 
-use greenlight_app::release::{Decide, SubmitRelease, decide, start_shadow, submit};
+use std::sync::Arc;
+
+use greenlight_app::release::{Decide, SubmitRelease, decide, judge_shadow, start_shadow, submit};
 use greenlight_app::{Kind, rollout};
 use greenlight_domain::evidence::Gate;
 use greenlight_domain::release::Stage;
 use greenlight_domain::role::Role;
+use greenlight_domain::route::MAX_SHADOWS;
 use greenlight_testkit::actor;
 
 use crate::world::{World, dana, olga};
@@ -67,6 +70,48 @@ async fn nothing_serves_without_shadow_and_two_other_people() {
 }
 
 #[tokio::test]
+async fn two_releases_in_shadow_are_judged_each_by_its_own_rows() {
+    let mut world = World::begin(4).await;
+    let first = world.submit("honest").await.release.id;
+    let second = world.submit("honest").await.release.id;
+    assert_ne!(first, second);
+    for id in [&first, &second] {
+        start_shadow(world.app(), &dana(), id).await.unwrap();
+    }
+    for _ in 0..5 {
+        world.day(20, |score| score).await;
+    }
+    world.wait_for_shadow(200).await;
+    let lake = Arc::clone(&world.app().lake);
+    lake.seal("calls").await.unwrap();
+    for id in [&first, &second] {
+        assert_eq!(lake.shadow_rows("calls", id).await.unwrap().len(), 100, "{id}");
+    }
+    let judged = judge_shadow(world.app(), &dana(), &first).await.unwrap();
+    assert_eq!(judged.release.stage, Stage::AwaitingApproval);
+    world.day(20, |score| score).await;
+    world.wait_for_shadow(220).await;
+    lake.seal("calls").await.unwrap();
+    assert_eq!(lake.shadow_rows("calls", &first).await.unwrap().len(), 100, "its shadow ended");
+    assert_eq!(lake.shadow_rows("calls", &second).await.unwrap().len(), 120, "the other goes on");
+    let judged = judge_shadow(world.app(), &dana(), &second).await.unwrap();
+    assert_eq!(judged.release.stage, Stage::AwaitingApproval);
+}
+
+#[tokio::test]
+async fn an_endpoint_has_room_for_so_many_shadows() {
+    let world = World::begin(5).await;
+    let mut last = Ok(());
+    for n in 0..=MAX_SHADOWS {
+        let id = world.submit("honest").await.release.id;
+        last = start_shadow(world.app(), &dana(), &id).await.map(|_| ());
+        assert_eq!(last.is_ok(), n < MAX_SHADOWS, "{last:?}");
+    }
+    let refused = last.unwrap_err();
+    assert!(refused.kind() == Kind::Conflict && refused.to_string().contains("judge one first"), "{refused}");
+}
+
+#[tokio::test]
 async fn an_admin_cannot_approve_the_own_release() {
     let mut world = World::begin(3).await;
     let admin = actor("root", Role::Admin);
@@ -78,13 +123,13 @@ async fn an_admin_cannot_approve_the_own_release() {
         world.day(20, |score| score).await;
     }
     // The mirror runs after the response; ask until it has caught up.
-    let mut judged = greenlight_app::release::judge_shadow(world.app(), &admin, &id).await;
+    let mut judged = judge_shadow(world.app(), &admin, &id).await;
     for _ in 0..10_000 {
         if judged.is_ok() {
             break;
         }
         tokio::task::yield_now().await;
-        judged = greenlight_app::release::judge_shadow(world.app(), &admin, &id).await;
+        judged = judge_shadow(world.app(), &admin, &id).await;
     }
     assert_eq!(judged.unwrap().release.stage, Stage::AwaitingApproval);
     let yes = Decide { approved: true, comment: String::new() };

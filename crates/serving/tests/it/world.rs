@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use greenlight_app::outcome::{PostedOutcome, record};
 use greenlight_app::release::{
@@ -116,14 +117,15 @@ impl World {
         greenlight_app::apply::apply(self.app(), &dana(), &documents).await.map(|_| ())
     }
 
-    /// Lets the shadow's worker catch up; it runs after the response, so a test has to yield to it.
-    async fn wait_for_shadow(&self, rows: usize) {
+    /// Lets the shadow's worker catch up; it runs after the response, so a test has to wait for it.
+    pub(crate) async fn wait_for_shadow(&self, rows: usize) {
         for _ in 0..10_000 {
             if self.mirrored() >= rows {
                 return;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        panic!("{} of {rows} rows were mirrored", self.mirrored());
     }
 
     fn mirrored(&self) -> usize {

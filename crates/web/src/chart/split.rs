@@ -30,7 +30,7 @@ pub fn bar(routes: &Routes, holdout: &str) -> Markup {
                     dt { span.swatch.split-holdout {} "Holdout " b { (rest) " %" } }
                     dd { (holdout) }
                 }
-                @if let Some(shadow) = &routes.shadow {
+                @for shadow in &routes.shadows {
                     div {
                         dt { span.swatch.split-shadow {} "Shadow" }
                         dd { (shadow.reference()) ", release "

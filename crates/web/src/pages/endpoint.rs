@@ -79,7 +79,12 @@ fn list(lines: &[EndpointLine]) -> Markup {
                             td { a href={ "/initiatives/" (line.initiative) } { (line.initiative) } }
                             td { (model(line.routes.champion.as_ref(), "holdout rule only")) }
                             td.number { (percent(line.routes.champion_weight(), 0)) }
-                            td { (model(line.routes.shadow.as_ref(), "none")) }
+                            td {
+                                @if line.routes.shadows.is_empty() { (model(None, "none")) }
+                                @for (n, shadow) in line.routes.shadows.iter().enumerate() {
+                                    @if n > 0 { ", " } (model(Some(shadow), ""))
+                                }
+                            }
                         }
                     }
                 }
@@ -257,8 +262,6 @@ fn described(routes: &Routes) -> String {
         || "holdout only".to_owned(),
         |champion| format!("{} for {} %", champion.reference(), routes.champion_percent),
     );
-    routes
-        .shadow
-        .as_ref()
-        .map_or_else(|| decides.clone(), |s| format!("{decides}; {} in shadow", s.reference()))
+    let shadows: Vec<String> = routes.shadows.iter().map(RoutedModel::reference).collect();
+    if shadows.is_empty() { decides } else { format!("{decides}; {} in shadow", shadows.join(" and ")) }
 }

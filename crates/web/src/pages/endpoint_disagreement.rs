@@ -1,5 +1,6 @@
 //! Where do shadow and champion say different things?
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -44,17 +45,13 @@ async fn show(
 pub fn page(view: &DisagreementView, actor: &Actor) -> Markup {
     let title = format!("Where do shadow and champion of “{}” disagree?", view.endpoint);
     let next = || {
-        let sentence = match view.shadow {
-            Some(_) => {
-                "No prediction of this window was mirrored and sealed. Look back further, or wait for traffic:"
-            }
-            None => "No model is in shadow, and none was in this window. Put a release into shadow:",
-        };
-        let command = match view.shadow {
-            Some(_) => format!("greenlight endpoint disagreements {} --days 91", view.endpoint),
-            None => "greenlight release shadow RELEASE".to_owned(),
-        };
-        empty(sentence, &command)
+        if view.shadows.is_empty() {
+            let sentence = "No model is in shadow, and none was in this window. Put a release into shadow:";
+            return empty(sentence, "greenlight release shadow RELEASE");
+        }
+        let sentence =
+            "No prediction of this window was mirrored and sealed. Look back further, or wait for traffic:";
+        empty(sentence, &format!("greenlight endpoint disagreements {} --days 91", view.endpoint))
     };
     let body = html! {
         (eyebrow(&view.endpoint))
@@ -79,7 +76,7 @@ fn compared(view: &DisagreementView, found: &Disagreements) -> Markup {
         @if found.top.is_empty() {
             p.verdict.good { "They say the same about every unit that was mirrored." }
         } @else {
-            (table(&view.endpoint, &found.top))
+            (table(view, &found.top))
             p.small.muted {
                 "The " (found.top.len()) " largest differences of probability, largest first; then decisions that differ "
                 "where the unit got the holdout and no live probability was logged. The champion's decision is what it "
@@ -90,13 +87,14 @@ fn compared(view: &DisagreementView, found: &Disagreements) -> Markup {
     }
 }
 
-fn table(endpoint: &str, top: &[Disagreement]) -> Markup {
+fn table(view: &DisagreementView, top: &[Disagreement]) -> Markup {
     let probability = |known: Option<f64>| {
         html! {
             @match known { Some(known) => (decimal(known, 3)), None => span.none { "–" } }
         }
     };
-    let endpoint = percent_encoded(endpoint);
+    let endpoint = percent_encoded(&view.endpoint);
+    let models: BTreeSet<&str> = top.iter().filter_map(|pair| pair.shadow_model.as_deref()).collect();
     scroll(
         "Largest disagreements",
         html! {
@@ -115,7 +113,12 @@ fn table(endpoint: &str, top: &[Disagreement]) -> Markup {
                             td { (pair.unit) }
                             td.number { (probability(pair.live_probability)) }
                             td { (pair.live_decision) }
-                            td.number { (probability(pair.shadow_probability)) }
+                            td.number {
+                                (probability(pair.shadow_probability))
+                                @if let (true, Some(model)) = (models.len() > 1, &pair.shadow_model) {
+                                    br; span.small.muted { (model) }
+                                }
+                            }
                             td {
                                 (pair.shadow_decision)
                                 @if pair.live_decision != pair.shadow_decision { " " span.differs { "differs" } }

@@ -361,7 +361,7 @@ pub(crate) fn routes() -> Routes {
         version: 7,
         champion: Some(model("calls.3", 3)),
         champion_percent: 90,
-        shadow: Some(model("calls.4", 4)),
+        shadows: vec![model("calls.4", 4)],
         ..Routes::default()
     }
 }
@@ -384,7 +384,7 @@ pub(crate) fn endpoint() -> EndpointView {
             version,
             champion: (champion_percent > 0).then(|| routes().champion).flatten(),
             champion_percent,
-            shadow: shadow.then(|| routes().shadow).flatten(),
+            shadows: if shadow { routes().shadows } else { vec![] },
             ..Routes::default()
         },
         at,

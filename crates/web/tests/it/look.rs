@@ -113,13 +113,20 @@ fn disagreements_are_counted_and_lead_to_their_explanation() {
     let page = endpoint_disagreement::page(&disagreements(), &vera());
     says(&page, &["7.7 %", "−0.510", "/try?prediction=", "&amp;model=deposit-propensity%404"]);
     sound(&page);
+    let named = |page: &Markup| page.0.contains("deposit-propensity@4</span>");
+    assert!(!named(&page), "one shadow needs no name in each row");
+    let mut two = disagreements();
+    if let Some(found) = &mut two.found {
+        found.top[0].shadow_model = Some("deposit-propensity@5".into());
+    }
+    assert!(named(&endpoint_disagreement::page(&two, &vera())), "two shadows do");
     let mut none = disagreements();
     none.found = None;
     says(
         &endpoint_disagreement::page(&none, &vera()),
         &["greenlight endpoint disagreements calls --days 91"],
     );
-    none.shadow = None;
+    none.shadows.clear();
     says(&endpoint_disagreement::page(&none, &vera()), &["greenlight release shadow"]);
 }
 

@@ -108,7 +108,7 @@ pub(crate) fn disagreements() -> DisagreementView {
     DisagreementView {
         endpoint: "calls".into(),
         window: Some(week()),
-        shadow: Some("deposit-propensity@4".into()),
+        shadows: vec!["deposit-propensity@4".into()],
         found: Some(Disagreements {
             compared: 402,
             decisions_differ: 31,
