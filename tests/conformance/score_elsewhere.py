@@ -53,7 +53,7 @@ def local():
     pyarrow.parquet.write_table(pyarrow.csv.read_csv(folder / "rows.csv"), folder / "rows.parquet")
     # Every column is kept, so that the results can be scored again.
     features = ",".join(name for name in made if name != unit)
-    score(folder / "rows.csv", folder / "table", "--keep", features, "--batch-rows", "700")
+    score(folder / "rows.parquet", folder / "table", "--keep", features, "--batch-rows", "700")
     return score(folder / "rows.parquet", folder / "local.parquet")
 
 
@@ -98,7 +98,7 @@ def _():
         said = score("s3://rows/nothing.parquet", folder / "no.parquet", expect=1, **there)
         assert "nothing.parquet" in said, said
         said = score("s3://rows/no-table", folder / "no.parquet", expect=1, **there)
-        assert "rows/no-table" in said or "not a Delta table" in said or "No snapshot" in said, said
+        assert "s3://rows/no-table" in said, said
     assert not (folder / "no.parquet").exists()
 
 

@@ -27,7 +27,6 @@ pub(crate) fn router() -> Router<ApiState> {
         .route("/endpoints/{name}/invocations", post(invoke))
         .route("/endpoints/{name}/ping", get(ping))
         .route("/ping", get(|| async { "\n" }))
-        .route("/version", get(|| async { env!("CARGO_PKG_VERSION") }))
 }
 
 /// A refusal as MLflow's clients read it.

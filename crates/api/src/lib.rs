@@ -14,6 +14,7 @@ mod mlflow;
 
 use std::sync::Arc;
 
+pub use auth::only_from_here;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};

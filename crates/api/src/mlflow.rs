@@ -1,4 +1,4 @@
-//! MLflow's REST interface to experiments and runs, for its unmodified client.
+//! MLflow's REST interface to experiments, runs and the registry, for its unmodified client.
 //!
 //! Owns the wire: names of fields, messages of refusals, page tokens. Fields that are not known are ignored, as MLflow
 //! does. What is not served answers in MLflow's form that it is not.
@@ -8,6 +8,8 @@ mod error;
 mod experiment;
 mod metric;
 mod page;
+mod registered_model;
+mod registered_version;
 mod run;
 
 use axum::http::{StatusCode, Uri};
@@ -18,11 +20,16 @@ use serde_json::{Value, json};
 use crate::ApiState;
 use error::{Code, MlflowError};
 
+/// The release of MLflow whose interface this is; its client asks for it.
+const MLFLOW_VERSION: &str = "3.17.2";
+
 /// Everything below `/api/2.0/mlflow` and, for MLflow's own pages, `/ajax-api/2.0/mlflow`.
 pub(crate) fn router() -> Router<ApiState> {
     let version_2 = Router::new()
         .merge(experiment::router())
         .merge(metric::router())
+        .merge(registered_model::router())
+        .merge(registered_version::router())
         .merge(run::router())
         .fallback(not_served)
         .method_not_allowed_fallback(not_served);
@@ -33,10 +40,20 @@ pub(crate) fn router() -> Router<ApiState> {
         .nest("/api/3.0/mlflow", version_3.clone())
         .nest("/ajax-api/3.0/mlflow", version_3)
         .route("/health", get(|| async { "OK" }))
+        .route("/version", get(|| async { MLFLOW_VERSION }))
 }
 
 async fn server_info() -> Json<Value> {
-    Json(json!({ "store_type": "SqlStore", "workspaces_enabled": false }))
+    Json(json!({
+        "store_type": "SqlStore",
+        "workspaces_enabled": false,
+        "trace_archival_enabled": false,
+        "multipart_uploads_enabled": false,
+        "multipart_downloads_enabled": false,
+        "presigned_upload_run_id_supported": false,
+        "presigned_upload_model_id_supported": false,
+        "features_enabled": { "gateway": false },
+    }))
 }
 
 async fn not_served(uri: Uri) -> MlflowError {
@@ -44,6 +61,8 @@ async fn not_served(uri: Uri) -> MlflowError {
     MlflowError {
         status: StatusCode::NOT_IMPLEMENTED,
         code: Code::NotImplemented,
-        message: format!("Greenlight does not serve '{path}': experiments and runs are what it answers here"),
+        message: format!(
+            "Greenlight does not serve '{path}': experiments, runs and the registry are what it answers here"
+        ),
     }
 }

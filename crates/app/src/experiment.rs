@@ -2,13 +2,14 @@
 
 use greenlight_domain::role::{Action, Actor};
 use greenlight_domain::run::{
-    MAX_EXPERIMENT_NAME, MAX_EXPERIMENT_TAG_VALUE, MAX_LOCATION, check_key, check_length,
+    MAX_EXPERIMENT_NAME, MAX_EXPERIMENT_TAG_VALUE, MAX_LOCATION, check_key, check_words,
 };
 use greenlight_store::{Connection, StoreError, experiment};
 use serde_json::json;
 
 pub use greenlight_store::experiment::Experiment;
 
+use crate::location::check_host;
 use crate::{App, AppError, allow};
 
 /// An experiment to create.
@@ -23,22 +24,48 @@ pub struct CreateExperiment {
 }
 
 fn check_name(name: &str) -> Result<(), AppError> {
-    if name.trim().is_empty() {
-        return Err(AppError::Invalid("an experiment's name must not be empty".to_owned()));
+    if name.is_empty() {
+        return Err(AppError::Invalid("Invalid experiment name: ''".to_owned()));
     }
-    Ok(check_length("name", name, MAX_EXPERIMENT_NAME)?)
+    Ok(check_words("name", name, MAX_EXPERIMENT_NAME)?)
+}
+
+/// Refuses places that this server would have to connect to, and what is no place.
+fn check_location(location: &str) -> Result<(), AppError> {
+    if location.contains('#') {
+        let problem = "'artifact_location' URL can't include fragments or params.";
+        return Err(AppError::Invalid(problem.to_owned()));
+    }
+    if location.split_once('?').is_some_and(|(_, query)| query.contains("..") || query.contains("%2e")) {
+        return Err(AppError::Invalid("Invalid query string".to_owned()));
+    }
+    if location.starts_with("runs:") {
+        return Err(AppError::Invalid(format!(
+            "Artifact location cannot be a runs:/ URI. Given: '{location}'"
+        )));
+    }
+    check_host("artifact_location", location)?;
+    if location.chars().count() > MAX_LOCATION {
+        return Err(AppError::Invalid(format!(
+            "Invalid artifact path length. The length of the artifact path cannot be greater than {MAX_LOCATION} \
+             characters."
+        )));
+    }
+    Ok(())
 }
 
 fn check_tag(key: &str, value: &str) -> Result<(), AppError> {
-    check_key("tag key", key)?;
-    Ok(check_length("tag value", value, MAX_EXPERIMENT_TAG_VALUE)?)
+    check_key("key", "key", key)?;
+    Ok(check_words("value", value, MAX_EXPERIMENT_TAG_VALUE)?)
 }
 
 /// Creates an experiment and returns its number.
 pub async fn create(app: &App, actor: &Actor, new: CreateExperiment) -> Result<i64, AppError> {
     allow(actor, Action::Train)?;
     check_name(&new.name)?;
-    check_length("artifact_location", new.artifact_location.as_deref().unwrap_or_default(), MAX_LOCATION)?;
+    if let Some(location) = &new.artifact_location {
+        check_location(location)?;
+    }
     for (key, value) in &new.tags {
         check_tag(key, value)?;
     }
@@ -74,7 +101,7 @@ pub async fn get_by_name(app: &App, actor: &Actor, name: &str) -> Result<Experim
     allow(actor, Action::Read)?;
     let mut connection = app.store.read().await?;
     let found = experiment::get_by_name(&mut connection, name).await?;
-    found.ok_or_else(|| AppError::not_found("experiment", name, "create it first, or look for another name"))
+    found.ok_or_else(|| AppError::not_found("experiment of that name", name, ""))
 }
 
 pub(crate) async fn find(connection: &mut Connection, id: i64) -> Result<Experiment, AppError> {
@@ -88,7 +115,9 @@ pub(crate) async fn find_active(connection: &mut Connection, id: i64) -> Result<
     if found.deleted_at.is_none() {
         return Ok(found);
     }
-    Err(AppError::Invalid(format!("experiment {id} is deleted; restore it first")))
+    Err(AppError::Invalid(format!(
+        "The experiment {id} must be in the 'active' state. Current state is deleted."
+    )))
 }
 
 /// Gives an experiment another name.
@@ -96,7 +125,9 @@ pub async fn rename(app: &App, actor: &Actor, id: i64, name: &str) -> Result<(),
     allow(actor, Action::Train)?;
     check_name(name)?;
     let mut transaction = app.store.begin().await?;
-    find_active(&mut transaction, id).await?;
+    if find(&mut transaction, id).await?.deleted_at.is_some() {
+        return Err(AppError::Conflict("Cannot rename a non-active experiment.".to_owned()));
+    }
     let renamed = experiment::rename(&mut transaction, id, name, app.clock.now()).await;
     renamed.map_err(|error| taken(error, name))?;
     let detail = json!({ "name": name });
@@ -108,11 +139,10 @@ pub async fn rename(app: &App, actor: &Actor, id: i64, name: &str) -> Result<(),
 /// Deletes an experiment with its runs. Both can be brought back.
 pub async fn delete(app: &App, actor: &Actor, id: i64) -> Result<(), AppError> {
     allow(actor, Action::Train)?;
-    if id == 0 {
-        return Err(AppError::Invalid("the default experiment cannot be deleted".to_owned()));
-    }
     let mut transaction = app.store.begin().await?;
-    find_active(&mut transaction, id).await?;
+    if find(&mut transaction, id).await?.deleted_at.is_some() {
+        return Err(AppError::not_found("experiment", &id.to_string(), "it is deleted already"));
+    }
     let now = app.clock.now();
     experiment::set_deleted(&mut transaction, id, Some(now), now).await?;
     app.audit(&mut transaction, actor, "experiment.delete", &id.to_string(), json!({})).await?;
@@ -125,7 +155,7 @@ pub async fn restore(app: &App, actor: &Actor, id: i64) -> Result<(), AppError> 
     allow(actor, Action::Train)?;
     let mut transaction = app.store.begin().await?;
     if find(&mut transaction, id).await?.deleted_at.is_none() {
-        return Err(AppError::Invalid(format!("experiment {id} is not deleted")));
+        return Err(AppError::not_found("experiment", &id.to_string(), "among the deleted ones"));
     }
     experiment::set_deleted(&mut transaction, id, None, app.clock.now()).await?;
     app.audit(&mut transaction, actor, "experiment.restore", &id.to_string(), json!({})).await?;

@@ -19,11 +19,14 @@ pub mod kv;
 pub mod lake;
 pub mod ledger;
 pub mod live;
+pub mod location;
 pub mod metrics;
 pub mod model;
-pub mod model_cache;
+mod model_cache;
 pub mod outcome;
 pub mod prediction;
+pub mod registered_model;
+pub mod registered_version;
 pub mod release;
 pub mod reload;
 pub mod rollout;
@@ -34,6 +37,7 @@ pub mod settle;
 pub mod token;
 pub mod traffic;
 pub mod training;
+mod version_source;
 
 mod audit;
 mod error;
@@ -60,6 +64,9 @@ use metrics::Metrics;
 use model_cache::ModelCache;
 use runtime::ModelRuntime;
 
+/// The name in the audit trail of whoever needs no token.
+const ANONYMOUS: &str = "anonymous";
+
 /// Everything that use cases need, wired once by the binary.
 pub struct App {
     /// Metadata.
@@ -82,6 +89,8 @@ pub struct App {
     pub metrics: Metrics,
     /// Loaded models, shared by everything that asks them.
     pub models: ModelCache,
+    /// Who acts when a request brings no token; nobody when absent.
+    pub anonymous: Option<Arc<Actor>>,
     draining: AtomicBool,
     tokens: token::Cache,
     /// One publication at a time, from reading the store to swapping the table: an older read never overtakes.
@@ -105,6 +114,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Most memory that loaded models may take, bytes.
     pub model_memory: usize,
+    /// What requests without a token may do; nothing when absent.
+    pub anonymous: Option<Role>,
 }
 
 impl App {
@@ -126,6 +137,7 @@ impl App {
             live,
             metrics,
             models: ModelCache::new(parts.model_memory, count, memory),
+            anonymous: parts.anonymous.map(|role| Arc::new(Actor { name: ANONYMOUS.to_owned(), role })),
             draining: AtomicBool::new(false),
             tokens: token::Cache::default(),
             publishing: Mutex::new(()),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use greenlight_domain::role::{Action, Actor};
 use greenlight_domain::run::{
-    MAX_BATCH, MAX_BATCH_PAIRS, MAX_KEY, MAX_PARAM_VALUE, MAX_TAG_VALUE, RunStatus, check_key, check_length,
+    MAX_BATCH, MAX_BATCH_PAIRS, MAX_KEY, MAX_PARAM_VALUE, MAX_TAG_VALUE, RunStatus, check_key, check_words,
 };
 use greenlight_domain::time::Micros;
 use greenlight_store::run::NewRun;
@@ -49,6 +49,8 @@ pub struct Batch<'a> {
     pub params: Vec<(&'a str, &'a str)>,
     /// Tags.
     pub tags: Vec<(&'a str, &'a str)>,
+    /// Whether it is one thing that was logged by itself; refusals then do not count.
+    pub single: bool,
 }
 
 /// What changes of a run; the rest stays.
@@ -119,8 +121,8 @@ fn made_up_name() -> String {
 }
 
 fn check_tag(key: &str, value: &str) -> Result<(), AppError> {
-    check_key("tag key", key)?;
-    Ok(check_length("tag value", value, MAX_TAG_VALUE)?)
+    check_key("key", "key", key)?;
+    Ok(check_words("value", value, MAX_TAG_VALUE)?)
 }
 
 /// The first `most` characters. MLflow cuts long values rather than refusing them, and its clients count on that.
@@ -139,7 +141,10 @@ async fn find_active(connection: &mut Connection, id: &str) -> Result<RunInfo, A
     if found.deleted_at.is_none() {
         return Ok(found);
     }
-    Err(AppError::Invalid(format!("run {} is deleted; restore it first", found.id)))
+    Err(AppError::Invalid(format!(
+        "The run {} must be in the 'active' state. Current state is deleted.",
+        found.id
+    )))
 }
 
 async fn record(connection: &mut Connection, id: &str) -> Result<RunRecord, AppError> {
@@ -180,7 +185,7 @@ pub async fn update(app: &App, actor: &Actor, id: &str, change: UpdateRun) -> Re
 pub async fn delete(app: &App, actor: &Actor, id: &str) -> Result<(), AppError> {
     allow(actor, Action::Train)?;
     let mut transaction = app.store.begin().await?;
-    let info = find_active(&mut transaction, id).await?;
+    let info = find(&mut transaction, id).await?;
     let now = app.clock.now();
     greenlight_store::run::set_deleted(&mut transaction, info.number, Some(now)).await?;
     app.audit(&mut transaction, actor, "run.delete", id, json!({})).await?;
@@ -194,7 +199,7 @@ pub async fn restore(app: &App, actor: &Actor, id: &str) -> Result<(), AppError>
     let mut transaction = app.store.begin().await?;
     let info = find(&mut transaction, id).await?;
     if info.deleted_at.is_none() {
-        return Err(AppError::Invalid(format!("run {id} is not deleted")));
+        return Ok(());
     }
     greenlight_store::run::set_deleted(&mut transaction, info.number, None).await?;
     app.audit(&mut transaction, actor, "run.restore", id, json!({})).await?;
@@ -217,11 +222,11 @@ async fn write(transaction: &mut Transaction, info: &RunInfo, batch: &Batch<'_>)
     let changed = param::log(transaction, info.number, &batch.params).await?;
     if let Some(first) = changed.first() {
         return Err(AppError::Invalid(format!(
-            "parameters do not change: '{}' of run {} is '{}' and was sent as '{}'; log it under another key, or begin \
-             a new run",
+            "Changing param values is not allowed. Param with key='{}' was already logged with value='{}' for run ID='{}'. \
+             Attempted logging new value '{}'.",
             first.key,
-            info.id,
             short(&first.old),
+            info.id,
             short(&first.new)
         )));
     }
@@ -243,11 +248,16 @@ fn short(text: &str) -> String {
 
 /// Checks bounds and keys; leaves each parameter and tag once, in the order of keys.
 fn check(batch: &mut Batch<'_>) -> Result<(), AppError> {
+    let single = batch.single;
+    let place = |list: &str, at: usize, field: &str| {
+        if single { field.to_owned() } else { format!("{list}[{at}].{field}") }
+    };
     let too_many = |what: &str, count: usize, most: usize| {
         (count > most).then(|| {
-            let problem =
-                format!("{what}: a batch has at most {most}, and {count} were sent; send several batches");
-            Err(AppError::Invalid(problem))
+            Err(AppError::Invalid(format!(
+                "A batch logging request can contain at most {most} {what}. Got {count} {what}. Please split up {what} \
+                 across multiple requests and try again."
+            )))
         })
     };
     let all = batch.metrics.len() + batch.params.len() + batch.tags.len();
@@ -255,40 +265,44 @@ fn check(batch: &mut Batch<'_>) -> Result<(), AppError> {
         too_many("metrics", batch.metrics.len(), MAX_BATCH),
         too_many("params", batch.params.len(), MAX_BATCH_PAIRS),
         too_many("tags", batch.tags.len(), MAX_BATCH_PAIRS),
-        too_many("metrics, params and tags together", all, MAX_BATCH),
+        too_many("metrics, params, and tags", all, MAX_BATCH),
     ];
     bounds.into_iter().flatten().next().unwrap_or(Ok(()))?;
-    for point in &batch.metrics {
-        check_key("metric key", point.key)?;
+    for (at, point) in batch.metrics.iter().enumerate() {
+        check_key(&place("metrics", at, "name"), "Metric name", point.key)?;
+        if point.at_ms < 0 {
+            return Err(AppError::Invalid(format!(
+                "Invalid value {} for parameter '{}' supplied: metric '{}' (value={:?}). Timestamp must be a nonnegative \
+                 long (64-bit integer) ",
+                point.at_ms,
+                place("metrics", at, "timestamp"),
+                point.key,
+                point.value
+            )));
+        }
     }
-    for (key, value) in &mut batch.params {
-        check_key("param key", key)?;
+    for (at, (key, value)) in batch.params.iter_mut().enumerate() {
+        check_key(&place("params", at, "key"), "Param key", key)?;
         *value = shortened(value, MAX_PARAM_VALUE);
     }
-    for (key, value) in &mut batch.tags {
-        check_key("tag key", key)?;
+    for (at, (key, value)) in batch.tags.iter_mut().enumerate() {
+        let place = place("tags", at, "key");
+        check_key(&place, &place, key)?;
         *value = shortened(value, MAX_TAG_VALUE);
     }
-    batch.params = unique(&batch.params, |key, one, other| {
-        AppError::Invalid(format!("param '{key}' was sent twice, as '{}' and '{}'", short(one), short(other)))
-    })?;
+    let mut keys: Vec<&str> = batch.params.iter().map(|(key, _)| *key).collect();
+    keys.sort_unstable();
+    let twice: Vec<&str> = keys.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    if !twice.is_empty() {
+        return Err(AppError::Invalid(format!(
+            "Duplicate parameter keys have been submitted: ['{}']. Please ensure the request contains only one param value \
+             per param key.",
+            twice.join("', '")
+        )));
+    }
     let last: BTreeMap<&str, &str> = batch.tags.iter().copied().collect();
     batch.tags = last.into_iter().collect();
     Ok(())
-}
-
-fn unique<'a>(
-    pairs: &[(&'a str, &'a str)],
-    differing: impl Fn(&str, &str, &str) -> AppError,
-) -> Result<Vec<(&'a str, &'a str)>, AppError> {
-    let mut known: BTreeMap<&str, &str> = BTreeMap::new();
-    for (key, value) in pairs {
-        match known.insert(key, value) {
-            Some(before) if before != *value => return Err(differing(key, before, value)),
-            _ => {}
-        }
-    }
-    Ok(known.into_iter().collect())
 }
 
 /// Removes a tag.
@@ -325,10 +339,18 @@ mod tests {
     #[test]
     fn a_batch_has_each_parameter_once() {
         let mut batch = Batch { params: vec![("b", "1"), ("a", "2"), ("b", "1")], ..Batch::default() };
-        check(&mut batch).unwrap();
-        assert_eq!(batch.params, [("a", "2"), ("b", "1")]);
-        let mut batch = Batch { params: vec![("b", "1"), ("b", "2")], ..Batch::default() };
-        assert!(check(&mut batch).unwrap_err().to_string().contains("'b' was sent twice"));
+        assert!(check(&mut batch).unwrap_err().to_string().contains("submitted: ['b']"));
+    }
+
+    #[test]
+    fn a_refusal_says_where_it_is() {
+        let mut batch = Batch { tags: vec![("a", "1"), ("../b", "1")], ..Batch::default() };
+        assert!(check(&mut batch).unwrap_err().to_string().contains("for parameter 'tags[1].key' supplied"));
+        batch = Batch { tags: vec![("../b", "1")], single: true, ..Batch::default() };
+        assert!(check(&mut batch).unwrap_err().to_string().contains("for parameter 'key' supplied"));
+        let point = Point { key: "m", value: 1.0, at_ms: -1, step: 0 };
+        batch = Batch { metrics: vec![point], ..Batch::default() };
+        assert!(check(&mut batch).unwrap_err().to_string().contains("'metrics[0].timestamp'"));
     }
 
     #[test]

@@ -16,9 +16,9 @@ pub enum DomainError {
     /// An SQL expression that does not parse, names an unknown column or mixes types.
     #[error("value expression: {0}")]
     Expression(String),
-    /// A filter or an order that does not read as one.
+    /// A refusal in the words of another system, because its clients match on them.
     #[error("{0}")]
-    Search(String),
+    Worded(String),
     /// A step that the present stage of a release does not allow.
     #[error("{0}")]
     Stage(String),

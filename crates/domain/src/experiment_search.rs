@@ -84,12 +84,12 @@ fn condition(clause: &Clause<'_>) -> Result<ExperimentCondition, DomainError> {
     Ok(ExperimentCondition { subject, test })
 }
 
-/// The conditions of a filter; none when it is empty. Fails with [`DomainError::Search`].
+/// The conditions of a filter; none when it is empty. Fails with [`DomainError::Worded`].
 pub fn parse_experiment_filter(filter: &str) -> Result<Vec<ExperimentCondition>, DomainError> {
     clauses(filter)?.iter().map(condition).collect()
 }
 
-/// One part of an order. Fails with [`DomainError::Search`].
+/// One part of an order. Fails with [`DomainError::Worded`].
 pub fn parse_experiment_order(text: &str) -> Result<ExperimentOrder, DomainError> {
     let (name, ascending) = order(text)?;
     match subject(name)? {

@@ -14,10 +14,10 @@ use crate::DomainError;
 const MAX_CLAUSES: usize = 60;
 
 pub(crate) fn wrong(message: impl Into<String>) -> DomainError {
-    DomainError::Search(message.into())
+    DomainError::Worded(message.into())
 }
 
-/// The clauses of a filter; none when it is empty. Fails with [`DomainError::Search`].
+/// The clauses of a filter; none when it is empty. Fails with [`DomainError::Worded`].
 pub(crate) fn clauses(filter: &str) -> Result<Vec<Clause<'_>>, DomainError> {
     let all = tokens(filter);
     let mut rest = &all[..];
@@ -153,7 +153,7 @@ pub(crate) fn unquoted(key: &str) -> &str {
     stripped("`", key).unwrap_or(key)
 }
 
-/// The name in one part of an order, and whether it ascends. Fails with [`DomainError::Search`].
+/// The name in one part of an order, and whether it ascends. Fails with [`DomainError::Worded`].
 pub(crate) fn order(text: &str) -> Result<(&str, bool), DomainError> {
     let unreadable = || wrong(format!("Invalid order_by clause '{text}'. Could not be parsed."));
     if text.trim() != text {

@@ -24,6 +24,8 @@ pub mod money;
 pub mod plan;
 pub mod policy;
 pub mod prediction;
+pub mod registry;
+pub mod registry_search;
 pub mod release;
 pub mod role;
 pub mod rollout;

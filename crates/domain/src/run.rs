@@ -74,46 +74,68 @@ impl FromStr for RunStatus {
 }
 
 /// Checks the key of a metric, parameter or tag: it also names a file in MLflow's folders, so it may not leave its own.
-/// `field` says where it stands.
-pub fn check_key(field: &str, key: &str) -> Result<(), DomainError> {
+/// `place` says where it stands, `what` it is called when it is too long.
+pub fn check_key(place: &str, what: &str, key: &str) -> Result<(), DomainError> {
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | '/' | ':');
-    if key.is_empty() || !key.chars().all(allowed) {
-        return Err(DomainError::invalid(
-            field,
-            format!(
-                "'{}' must be letters, digits, underscores, dashes, periods, spaces, colons and slashes",
-                shortened(key)
-            ),
-        ));
+    if !key.chars().all(allowed) {
+        return Err(DomainError::Worded(format!(
+            "Invalid value {} for parameter '{place}' supplied: Names may only contain alphanumerics, underscores (_), \
+             dashes (-), periods (.), spaces ( ), colon(:) and slashes (/).",
+            shown(key)
+        )));
     }
-    if leaves_its_folder(key) {
-        return Err(DomainError::invalid(
-            field,
-            format!("'{}' must be a path below where it stands, without '..' and '//'", shortened(key)),
-        ));
-    }
-    check_length(field, key, MAX_KEY)
+    is_path_below(place, key)?;
+    check_words(what, key, MAX_KEY)
 }
 
-/// Checks the length of a text, in characters.
-pub fn check_length(field: &str, text: &str, most: usize) -> Result<(), DomainError> {
+/// Refuses a name that, read as a path, is another one or leads out of its folder.
+pub fn is_path_below(place: &str, name: &str) -> Result<(), DomainError> {
+    let normal = normal_path(name);
+    if normal == name && normal != "." && !normal.starts_with("..") && !normal.starts_with('/') {
+        return Ok(());
+    }
+    Err(DomainError::Worded(format!(
+        "Invalid value {} for parameter '{place}' supplied: Names may be treated as files in certain cases, and must not \
+         resolve to other names when treated as such. This name would resolve to '{normal}'",
+        shown(name)
+    )))
+}
+
+/// A path without `.`, `..` and doubled slashes, as POSIX resolves it where there are no links.
+fn normal_path(path: &str) -> String {
+    let absolute = path.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            ".." if absolute => {}
+            part => parts.push(part),
+        }
+    }
+    let joined = parts.join("/");
+    match (absolute, joined.is_empty()) {
+        (true, _) => format!("/{joined}"),
+        (false, true) => ".".to_owned(),
+        (false, false) => joined,
+    }
+}
+
+/// Checks the length of a text, in characters, in MLflow's words.
+pub fn check_words(what: &str, text: &str, most: usize) -> Result<(), DomainError> {
     // A character takes a byte at least.
-    if text.len() <= most {
+    if text.len() <= most || text.chars().count() <= most {
         return Ok(());
     }
-    let length = text.chars().count();
-    if length <= most {
-        return Ok(());
-    }
-    Err(DomainError::invalid(field, format!("has {length} characters; at most {most} are taken")))
+    Err(DomainError::Worded(format!("'{what}' exceeds the maximum length of {most} characters")))
 }
 
-fn leaves_its_folder(key: &str) -> bool {
-    key.starts_with('/') || key.ends_with('/') || key.split('/').any(|part| matches!(part, "" | "." | ".."))
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(100).collect()
+/// As JSON, cut where it is long.
+fn shown(text: &str) -> String {
+    let cut: String = text.chars().take(300).collect();
+    serde_json::Value::from(cut).to_string()
 }
 
 #[cfg(test)]
@@ -123,13 +145,13 @@ mod tests {
     #[test]
     fn keys_are_words_and_paths_below() {
         for key in ["auc", "val/auc:1", "größe 2", "a.b-c_d"] {
-            assert_eq!(check_key("key", key), Ok(()), "{key}");
+            assert_eq!(check_key("key", "Key", key), Ok(()), "{key}");
         }
         for key in ["", "/a", "a/", "a//b", "../a", "a/./b", "a*b", "a\nb", "a,b"] {
-            assert!(check_key("key", key).is_err(), "{key}");
+            assert!(check_key("key", "Key", key).is_err(), "{key}");
         }
-        assert_eq!(check_key("key", &"é".repeat(MAX_KEY)), Ok(()));
-        assert!(check_key("key", &"e".repeat(MAX_KEY + 1)).is_err());
+        assert_eq!(check_key("key", "Key", &"é".repeat(MAX_KEY)), Ok(()));
+        assert!(check_key("key", "Key", &"e".repeat(MAX_KEY + 1)).is_err());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use greenlight_app::live::LiveEndpoint;
 use greenlight_app::token::IssuedToken;
 use greenlight_app::{App, AppError, Parts};
 use greenlight_domain::log::Durability;
+use greenlight_domain::role::Role;
 use greenlight_inference::Runtime;
 use greenlight_lake::LocalLake;
 use greenlight_online::Store as Online;
@@ -44,6 +45,8 @@ pub(crate) struct Settings {
     pub max_connections: u32,
     /// Most memory of loaded models, bytes.
     pub model_memory: usize,
+    /// What requests without a token may do; they are refused when absent.
+    pub anonymous: Option<Role>,
 }
 
 impl Settings {
@@ -58,6 +61,7 @@ impl Settings {
             settle_every: None,
             max_connections: 10_000,
             model_memory: machine::model_memory(),
+            anonymous: None,
         }
     }
 }
@@ -153,6 +157,7 @@ pub(crate) async fn open(settings: &Settings) -> Result<Arc<App>, Failure> {
         online,
         clock: Clock::System,
         model_memory: settings.model_memory,
+        anonymous: settings.anonymous,
     })
     .await?;
     Ok(app)
@@ -164,7 +169,11 @@ pub(crate) async fn start(settings: &Settings, traces: Option<&Traces>) -> Resul
     let first_token = app.issue_first_token().await?;
     let serving = Arc::new(Serving::start(Arc::clone(&app)));
     let state = ApiState { app: Arc::clone(&app), serving };
-    let routes = greenlight_web::router(Arc::clone(&app)).merge(greenlight_api::router(state));
+    let mut routes = greenlight_web::router(Arc::clone(&app)).merge(greenlight_api::router(state));
+    if let Some(role) = settings.anonymous {
+        tracing::warn!("whoever reaches {} without a token is {role}", settings.listen);
+        routes = routes.layer(axum::middleware::from_fn(greenlight_api::only_from_here));
+    }
     let routes = traces.map_or(routes.clone(), |traces| traces.around(routes));
     let listener = TcpListener::bind(settings.listen).await.map_err(|e| {
         Failure::Input(format!("cannot listen on {}: {e}; choose another with --listen", settings.listen))

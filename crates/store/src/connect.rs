@@ -90,6 +90,7 @@ fn migrator(sqlite: bool) -> Migrator {
         step(1, "first lap", include_str!("../migrations/0001_first_lap.sql")),
         step(4, "token rate", include_str!("../migrations/0004_token_rate.sql")),
         step(5, "tracking", include_str!("../migrations/0005_tracking.sql")),
+        step(6, "registry", include_str!("../migrations/0006_registry.sql")),
     ];
     Migrator { migrations: Cow::from(steps), ..Migrator::DEFAULT }
 }

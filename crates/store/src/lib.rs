@@ -19,11 +19,15 @@ pub mod metric;
 pub mod model;
 pub mod param;
 pub mod policy;
+pub mod registered_model;
+pub mod registered_version;
+pub mod registry_search;
 pub mod release;
 pub mod route;
 pub mod run;
 pub mod run_search;
 pub mod run_tag;
+pub mod tag;
 pub mod token;
 pub mod training;
 

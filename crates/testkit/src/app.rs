@@ -84,6 +84,7 @@ async fn start(
         online: online.clone(),
         clock: clock.clone(),
         model_memory: 1 << 30,
+        anonymous: None,
     })
     .await
     .unwrap()

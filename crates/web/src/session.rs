@@ -29,10 +29,11 @@ impl FromRequestParts<Arc<App>> for Session {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Self::Rejection> {
-        match token(&parts.headers).map(|token| app.authenticate(token)) {
-            Some(Ok(actor)) => Ok(Self(actor)),
-            _ => Err(to_login(&parts.method, &parts.uri)),
-        }
+        let known = match token(&parts.headers) {
+            Some(token) => app.authenticate(token).ok(),
+            None => app.anonymous.clone(),
+        };
+        known.map(Self).ok_or_else(|| to_login(&parts.method, &parts.uri))
     }
 }
 

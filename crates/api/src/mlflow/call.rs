@@ -50,7 +50,8 @@ async fn take(request: Request, state: &ApiState, action: Action) -> Result<Call
         ..MlflowError::invalid(format!("the body is larger than {} MiB, or it was cut off", MAX_BODY >> 20))
     })?;
     let content = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if !content.unwrap_or_default().starts_with("application/json") {
+    let must_say = matches!(parts.method, Method::POST | Method::PUT);
+    if must_say && !content.unwrap_or_default().starts_with("application/json") {
         return Err(MlflowError::invalid("Bad Request. Content-Type must be one of ['application/json']."));
     }
     // MLflow takes a body that is no JSON object for an empty one; what it lacks is named then.
@@ -192,6 +193,25 @@ impl<'a> Fields<'a> {
             Ok((one.needed("key")?, value))
         };
         self.messages(name)?.into_iter().map(pair).collect()
+    }
+
+    /// The same, to keep.
+    pub(crate) fn owned_pairs(self, name: &str) -> Result<Vec<(String, String)>, MlflowError> {
+        Ok(self.pairs(name)?.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+    }
+
+    /// A text that may be empty; absent is something else.
+    pub(crate) fn given(self, name: &str) -> Result<Option<&'a str>, MlflowError> {
+        self.get(name).map(|value| value.as_str().ok_or_else(|| wrong(name, value))).transpose()
+    }
+
+    /// Yes or no; no when it is absent.
+    pub(crate) fn flag(self, name: &str) -> Result<bool, MlflowError> {
+        match self.get(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(other) => Err(wrong(name, other)),
+        }
     }
 
     /// The id of a run, under its name or its old name.

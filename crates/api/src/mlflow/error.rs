@@ -13,6 +13,7 @@ pub(crate) enum Code {
     ResourceDoesNotExist,
     ResourceAlreadyExists,
     InvalidParameterValue,
+    InvalidState,
     PermissionDenied,
     Unauthenticated,
     RequestLimitExceeded,
@@ -30,6 +31,11 @@ pub(crate) struct MlflowError {
 }
 
 impl MlflowError {
+    /// The present state of a thing does not allow it; MLflow calls that a failure of its own.
+    pub(crate) fn state(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, code: Code::InvalidState, message: message.into() }
+    }
+
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, code: Code::InvalidParameterValue, message: message.into() }
     }
@@ -47,8 +53,25 @@ impl From<AppError> for MlflowError {
             Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, Code::TemporarilyUnavailable),
             Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Code::InternalError),
         };
-        Self { status, code, message: error.to_string() }
+        let message = absent(&error).unwrap_or_else(|| error.to_string());
+        Self { status, code, message }
     }
+}
+
+/// MLflow's words for what is not there, which its users look for.
+fn absent(error: &AppError) -> Option<String> {
+    let AppError::NotFound { what, name, .. } = error else { return None };
+    Some(match *what {
+        "experiment" => format!("No Experiment with id={name} exists"),
+        "experiment of that name" => format!("Could not find experiment with name '{name}'"),
+        "run" => format!("Run with id={name} not found"),
+        "registered model" => format!("Registered Model with name={name} not found"),
+        "registered version" => format!("Model Version {name} not found"),
+        "latest version" => format!("Latest version not found for model {name}."),
+        "logged model" => format!("Logged model with ID '{name}' not found."),
+        "webhook" => format!("Webhook with ID {name} not found."),
+        _ => return None,
+    })
 }
 
 #[derive(Serialize)]

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use greenlight_app::AppError;
 use greenlight_app::experiment::{self, CreateExperiment, Experiment};
 use greenlight_app::experiment_search::{SearchExperiments, search_experiments};
 use serde_json::{Map, Value, json};
@@ -36,6 +37,7 @@ fn message(experiment: &Experiment) -> Value {
         "lifecycle_stage": if experiment.deleted_at.is_some() { "deleted" } else { "active" },
         "last_update_time": experiment.updated_at.0 / 1_000,
         "creation_time": experiment.created_at.0 / 1_000,
+        "workspace": "default",
     });
     if !experiment.tags.is_empty() {
         message["tags"] = pairs(&experiment.tags);
@@ -90,7 +92,10 @@ async fn search(State(state): State<ApiState>, call: Call) -> Answer {
 async fn rename(State(state): State<ApiState>, Change(call): Change) -> Answer {
     let id = call.fields().experiment_id()?;
     if let Some(name) = call.fields().text("new_name")? {
-        experiment::rename(&state.app, &call.actor, id, name).await?;
+        match experiment::rename(&state.app, &call.actor, id, name).await {
+            Err(AppError::Conflict(message)) => return Err(MlflowError::state(message)),
+            other => other?,
+        }
     }
     Ok(Json(json!({})))
 }

@@ -51,19 +51,19 @@ async fn log(state: &ApiState, call: &Call, batch: Batch<'_>) -> Answer {
 
 async fn log_metric(State(state): State<ApiState>, Change(call): Change) -> Answer {
     let metrics = vec![point(call.fields())?];
-    log(&state, &call, Batch { metrics, ..Batch::default() }).await
+    log(&state, &call, Batch { metrics, single: true, ..Batch::default() }).await
 }
 
 async fn log_param(State(state): State<ApiState>, Change(call): Change) -> Answer {
     let fields = call.fields();
     let params = vec![(fields.needed("key")?, fields.any_text("value")?)];
-    log(&state, &call, Batch { params, ..Batch::default() }).await
+    log(&state, &call, Batch { params, single: true, ..Batch::default() }).await
 }
 
 async fn set_tag(State(state): State<ApiState>, Change(call): Change) -> Answer {
     let fields = call.fields();
     let tags = vec![(fields.needed("key")?, fields.any_text("value")?)];
-    log(&state, &call, Batch { tags, ..Batch::default() }).await
+    log(&state, &call, Batch { tags, single: true, ..Batch::default() }).await
 }
 
 async fn delete_tag(State(state): State<ApiState>, Change(call): Change) -> Answer {
@@ -76,7 +76,7 @@ async fn log_batch(State(state): State<ApiState>, Change(call): Change) -> Answe
     let fields = call.fields();
     let metrics = fields.messages("metrics")?.into_iter().map(point).collect::<Result<_, _>>()?;
     let (params, tags) = (fields.pairs("params")?, fields.pairs("tags")?);
-    log(&state, &call, Batch { metrics, params, tags }).await
+    log(&state, &call, Batch { metrics, params, tags, single: false }).await
 }
 
 async fn history(State(state): State<ApiState>, call: Call) -> Answer {

@@ -11,7 +11,7 @@ const NUMBER_SIGNS: &str = "{'=', '!=', '<', '<=', '>', '>='}";
 const TEXT_SIGNS: &str = "{'=', '!=', 'LIKE', 'ILIKE', 'IN', 'NOT IN'}";
 const PAIR_SIGNS: &str = "{'=', '!=', 'LIKE', 'ILIKE', 'IS NULL', 'IS NOT NULL'}";
 
-/// The conditions of a filter; none when it is empty. Fails with [`DomainError::Search`].
+/// The conditions of a filter; none when it is empty. Fails with [`DomainError::Worded`].
 pub fn parse_filter(filter: &str) -> Result<Vec<Condition>, DomainError> {
     clauses(filter)?.iter().map(Clause::read).collect()
 }
@@ -160,7 +160,7 @@ fn dataset_field(key: &str) -> Result<DatasetField, DomainError> {
     }
 }
 
-/// One part of an order: a name, and a direction that may be absent. Fails with [`DomainError::Search`].
+/// One part of an order: a name, and a direction that may be absent. Fails with [`DomainError::Worded`].
 pub fn parse_order(text: &str) -> Result<Order, DomainError> {
     let (name, ascending) = order(text)?;
     Ok(Order { subject: subject(name, true)?, ascending })

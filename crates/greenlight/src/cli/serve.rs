@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use greenlight_domain::role::Role;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -29,6 +30,10 @@ pub(crate) struct Serve {
     /// Address to listen on. Anything but the loopback lets other machines in.
     #[arg(long, env = "GREENLIGHT_LISTEN", default_value = "127.0.0.1:5170")]
     listen: SocketAddr,
+    /// Take requests without a token for those of this role (viewer, scientist, approver, operator, admin), to try things
+    /// on one machine. Only where nobody else can connect: with a loopback address to listen on.
+    #[arg(long, value_name = "ROLE")]
+    anonymous: Option<Role>,
     /// Seconds between settling in the background; 0 never settles by itself.
     #[arg(long, default_value_t = 60)]
     settle_every: u64,
@@ -54,6 +59,10 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
+        if self.anonymous.is_some() && !self.listen.ip().is_loopback() {
+            let problem = format!("--anonymous: {} lets other machines in; listen on 127.0.0.1", self.listen);
+            return Err(Failure::Input(problem));
+        }
         let ratio = self.trace_ratio;
         let collector =
             self.otlp.as_ref().filter(|url| !url.is_empty()).map(|url| Collector { url: url.clone(), ratio });
@@ -87,6 +96,7 @@ impl Serve {
             online: self.online.clone(),
             settle_every: (self.settle_every > 0).then(|| Duration::from_secs(self.settle_every)),
             max_connections: self.max_connections,
+            anonymous: self.anonymous,
             model_memory: self
                 .model_memory
                 .map_or(usual.model_memory, |mebibytes| mebibytes.saturating_mul(1 << 20)),

@@ -68,6 +68,11 @@ impl Remote {
         self.path.filename().unwrap_or("the object").to_owned()
     }
 
+    /// Its URL, without what may be secret.
+    pub(super) fn place(&self) -> String {
+        shown(self.url.as_str())
+    }
+
     /// An object below this one.
     pub(super) fn below(&self, relative: &str) -> Result<Self, LakeError> {
         let joined = format!("{}/{relative}", self.path);
@@ -106,7 +111,7 @@ impl Remote {
 
     async fn fetch_into(&self, file: &mut File) -> Result<String, LakeError> {
         let failed = |e: deltalake::logstore::object_store::Error| {
-            LakeError::Storage(format!("{}: {e}", shown(self.url.as_str())))
+            LakeError::Storage(format!("{}: {e}", self.place()))
         };
         let found = self.store.get(&self.path).await.map_err(failed)?;
         let mut hasher = Sha256::new();
@@ -125,13 +130,13 @@ impl Remote {
         }
         if written != expected {
             let problem = format!("{written} of {expected} bytes came");
-            return Err(LakeError::Storage(format!("{}: {problem}", shown(self.url.as_str()))));
+            return Err(LakeError::Storage(format!("{}: {problem}", self.place())));
         }
         Ok(greenlight_domain::evidence::hex(&hasher.finalize()))
     }
 
     fn io(&self, error: &std::io::Error) -> LakeError {
-        LakeError::Storage(format!("{} into a temporary file: {error}", shown(self.url.as_str())))
+        LakeError::Storage(format!("{} into a temporary file: {error}", self.place()))
     }
 }
 

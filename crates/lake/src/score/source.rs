@@ -177,6 +177,13 @@ impl Root {
         }
     }
 
+    fn place(&self) -> String {
+        match self {
+            Self::Local(path) => path.display().to_string(),
+            Self::Remote(remote) => remote.place(),
+        }
+    }
+
     fn file(
         &self,
         relative: &str,
@@ -285,7 +292,7 @@ async fn delta(
     if let Some(version) = version {
         builder = builder.with_version(version);
     }
-    let table = builder.load().await.map_err(error::delta)?;
+    let table = builder.load().await.map_err(|e| LakeError::Storage(format!("{}: {e}", root.place())))?;
     let (files, rows, digest) = delta_files(root, &name, &table)?;
     let schema = Arc::new(table::table_schema(&table).map_err(error::delta)?);
     check_names(&name, &schema)?;

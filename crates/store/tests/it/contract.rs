@@ -19,12 +19,14 @@ use greenlight_store::experiment_search::ExperimentSearch;
 use greenlight_store::ledger::StatisticRow;
 use greenlight_store::metric::{Page, Point};
 use greenlight_store::param::Changed;
+use greenlight_store::registered_version::NewVersion;
 use greenlight_store::run::{NewRun, Run};
 use greenlight_store::run_search::{RunSearch, View};
+use greenlight_store::tag::Tags;
 use greenlight_store::{
     Stamp, Store, StoreError, Transaction, approval, audit, business_case, dataset, endpoint, evidence,
-    experiment, experiment_search, initiative, ledger, meta, metric, model, param, policy, release, route,
-    run, run_search, run_tag, token, training,
+    experiment, experiment_search, initiative, ledger, meta, metric, model, param, policy, registered_model,
+    registered_version, release, route, run, run_search, run_tag, tag, token, training,
 };
 use serde_json::json;
 
@@ -587,4 +589,53 @@ pub(crate) async fn runs_are_found_as_mlflow_finds_them(store: &Store) {
     let number = run::info(&mut tx, "mid").await.unwrap().unwrap().number;
     run::set_deleted(&mut tx, number, Some(Micros(1))).await.unwrap();
     assert_eq!(found(&mut tx, "", &[]).await, ["new", "old"]);
+}
+
+fn new_version(model: i64) -> NewVersion<'static> {
+    NewVersion {
+        model,
+        description: None,
+        source: "s3://b/m",
+        storage_location: "s3://b/m",
+        run_id: None,
+        run_link: None,
+    }
+}
+
+pub(crate) async fn registered_versions_are_numbered_once(store: &Store) {
+    let mut tx = store.begin().await.unwrap();
+    let model = registered_model::insert(&mut tx, "churn", "", NOW).await.unwrap();
+    tag::set(&mut tx, Tags::RegisteredModel, model, &[("a", "1"), ("b", "2")]).await.unwrap();
+    tag::set(&mut tx, Tags::RegisteredModel, model, &[("b", "3")]).await.unwrap();
+    assert!(tag::delete(&mut tx, Tags::RegisteredModel, model, "a").await.unwrap());
+    tx.commit().await.unwrap();
+    let add = || async {
+        let mut tx = store.begin().await.unwrap();
+        let (_, version) = registered_version::insert(&mut tx, new_version(model), NOW).await.unwrap();
+        tx.commit().await.unwrap();
+        version
+    };
+    let (a, b, c) = tokio::join!(add(), add(), add());
+    let mut numbers = [a, b, c];
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 3]);
+    let mut tx = store.begin().await.unwrap();
+    let first = registered_version::get(&mut tx, "churn", 1).await.unwrap().unwrap();
+    let third = registered_version::get(&mut tx, "churn", 3).await.unwrap().unwrap();
+    registered_version::set_stage(&mut tx, &first, "Production", Micros(2)).await.unwrap();
+    registered_version::set_alias(&mut tx, model, "champion", 3).await.unwrap();
+    let found = registered_model::get(&mut tx, "churn").await.unwrap().unwrap();
+    assert_eq!(found.tags, [("b".to_owned(), "3".to_owned())]);
+    let latest: Vec<(i64, &str)> = found.latest.iter().map(|v| (v.version, v.stage.as_str())).collect();
+    assert_eq!(latest, [(1, "Production"), (3, "None")]);
+    registered_version::delete(&mut tx, &third, Micros(3)).await.unwrap();
+    assert_eq!(registered_version::get(&mut tx, "churn", 3).await.unwrap(), None);
+    assert_eq!(registered_version::by_alias(&mut tx, model, "champion").await.unwrap(), None);
+    let (_, next) = registered_version::insert(&mut tx, new_version(model), NOW).await.unwrap();
+    assert_eq!(next, 4);
+    registered_model::rename(&mut tx, model, "leave", Micros(4)).await.unwrap();
+    assert_eq!(registered_version::get(&mut tx, "leave", 4).await.unwrap().unwrap().name, "leave");
+    registered_model::delete(&mut tx, model).await.unwrap();
+    assert_eq!(registered_model::get(&mut tx, "leave").await.unwrap(), None);
+    assert_eq!(registered_version::get(&mut tx, "leave", 4).await.unwrap(), None);
 }

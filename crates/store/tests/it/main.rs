@@ -63,6 +63,7 @@ on_both![
     metrics_are_logged_once_and_the_newest_stands_out,
     models_runs_and_trainings,
     policies_and_datasets_are_versioned,
+    registered_versions_are_numbered_once,
     releases_change_only_from_where_they_were,
     routes_are_appended,
     runs_are_found_as_mlflow_finds_them,
