@@ -53,7 +53,8 @@ def fuzz(name, seconds, folder):
     ran = subprocess.Popen(
         [found["binary-path"], "--exact", test, "--nocapture"],
         cwd=found["cwd"],
-        env=os.environ | {key: str(value) for key, value in named.items()},
+        # A second arena of the C library would reserve 128 MiB of addresses and look like a greedy parser.
+        env=os.environ | {"MALLOC_ARENA_MAX": "1"} | {key: str(value) for key, value in named.items()},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

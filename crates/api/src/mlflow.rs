@@ -3,14 +3,17 @@
 //! Owns the wire: names of fields, messages of refusals, page tokens. Fields that are not known are ignored, as MLflow
 //! does. What is not served answers in MLflow's form that it is not.
 
+mod artifact;
 mod call;
 mod error;
 mod experiment;
+mod logged_model;
 mod metric;
 mod page;
 mod registered_model;
 mod registered_version;
 mod run;
+mod webhook;
 
 use axum::http::{StatusCode, Uri};
 use axum::routing::get;
@@ -26,11 +29,14 @@ const MLFLOW_VERSION: &str = "3.17.2";
 /// Everything below `/api/2.0/mlflow` and, for MLflow's own pages, `/ajax-api/2.0/mlflow`.
 pub(crate) fn router() -> Router<ApiState> {
     let version_2 = Router::new()
+        .merge(artifact::router())
         .merge(experiment::router())
+        .merge(logged_model::router())
         .merge(metric::router())
         .merge(registered_model::router())
         .merge(registered_version::router())
         .merge(run::router())
+        .merge(webhook::router())
         .fallback(not_served)
         .method_not_allowed_fallback(not_served);
     let version_3 = Router::new().route("/server-info", get(server_info)).fallback(not_served);
@@ -39,6 +45,9 @@ pub(crate) fn router() -> Router<ApiState> {
         .nest("/ajax-api/2.0/mlflow", version_2)
         .nest("/api/3.0/mlflow", version_3.clone())
         .nest("/ajax-api/3.0/mlflow", version_3)
+        .nest("/api/2.0/mlflow-artifacts", artifact::proxy())
+        .nest("/ajax-api/2.0/mlflow-artifacts", artifact::proxy())
+        .merge(artifact::pages())
         .route("/health", get(|| async { "OK" }))
         .route("/version", get(|| async { MLFLOW_VERSION }))
 }
@@ -62,7 +71,7 @@ async fn not_served(uri: Uri) -> MlflowError {
         status: StatusCode::NOT_IMPLEMENTED,
         code: Code::NotImplemented,
         message: format!(
-            "Greenlight does not serve '{path}': experiments, runs and the registry are what it answers here"
+            "Greenlight does not serve '{path}': experiments, runs, logged models, artifacts and the registry are what it answers here"
         ),
     }
 }

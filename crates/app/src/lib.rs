@@ -13,6 +13,7 @@ pub mod erase;
 pub mod experiment;
 pub mod experiment_search;
 pub mod explain;
+mod files;
 pub mod gate;
 pub mod initiative;
 pub mod kv;
@@ -20,6 +21,7 @@ pub mod lake;
 pub mod ledger;
 pub mod live;
 pub mod location;
+pub mod logged_model;
 pub mod metrics;
 pub mod model;
 mod model_cache;
@@ -29,8 +31,11 @@ pub mod registered_model;
 pub mod registered_version;
 pub mod release;
 pub mod reload;
+pub mod repository;
 pub mod rollout;
 pub mod run;
+pub mod run_artifact;
+pub mod run_input;
 pub mod run_search;
 pub mod runtime;
 pub mod settle;
@@ -38,6 +43,7 @@ pub mod token;
 pub mod traffic;
 pub mod training;
 mod version_source;
+pub mod webhook;
 
 mod audit;
 mod error;
@@ -62,6 +68,7 @@ use lake::Lake;
 use live::Live;
 use metrics::Metrics;
 use model_cache::ModelCache;
+use repository::Repository;
 use runtime::ModelRuntime;
 
 /// The name in the audit trail of whoever needs no token.
@@ -77,8 +84,12 @@ pub struct App {
     pub runtime: Arc<dyn ModelRuntime>,
     /// Artifacts by content.
     pub artifacts: Artifacts,
+    /// Files of runs and logged models, by path.
+    pub repository: Repository,
     /// What batches wrote for clients to look up.
     pub online: kv::Tables,
+    /// Carries messages to webhooks.
+    pub courier: Arc<dyn webhook::Courier>,
     /// The time.
     pub clock: Clock,
     /// Key of prediction ids.
@@ -110,6 +121,8 @@ pub struct Parts {
     pub artifacts: Artifacts,
     /// Keys and values.
     pub online: greenlight_online::Store,
+    /// Carries messages to webhooks.
+    pub courier: Arc<dyn webhook::Courier>,
     /// The time.
     pub clock: Clock,
     /// Most memory that loaded models may take, bytes.
@@ -130,8 +143,10 @@ impl App {
             store: parts.store,
             lake: parts.lake,
             runtime: parts.runtime,
+            repository: Repository::of(parts.artifacts.files()),
             artifacts: parts.artifacts,
             online: kv::Tables::new(parts.online),
+            courier: parts.courier,
             clock: parts.clock,
             id_key,
             live,

@@ -48,7 +48,6 @@ pub(crate) fn check_host(field: &str, uri: &str) -> Result<(), AppError> {
 
 /// A path below a place that is one: no `..`, nothing absolute, no backslash, no control character, also behind percent
 /// signs. The parts are what is looked up.
-#[cfg_attr(not(test), expect(dead_code, reason = "the proxy of artifacts will ask it"))]
 pub(crate) fn below(path: &str) -> Result<Vec<String>, AppError> {
     let invalid = || AppError::Invalid("Invalid path".to_owned());
     let mut decoded = path.to_owned();

@@ -18,8 +18,13 @@ pub use greenlight_store::registered_model::RegisteredModel;
 pub use greenlight_store::registered_version::RegisteredVersion;
 
 use crate::registered_version::find as find_version;
+use crate::webhook::announce;
 use crate::{App, AppError, allow};
 
+/// The tag that says which kind of prompt it is.
+const PROMPT_TYPE: &str = "_mlflow_prompt_type";
+/// The tag that holds a prompt's text.
+pub(crate) const PROMPT_TEXT: &str = "mlflow.prompt.text";
 /// Most models of a page.
 const MAX_MODELS: i64 = 1_000;
 
@@ -55,7 +60,14 @@ pub fn is_prompt(tags: &[(String, String)]) -> bool {
         .is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"))
 }
 
-fn pairs(tags: &[(String, String)]) -> Vec<(&str, &str)> {
+/// Tags as webhooks are told of them: without those that only say that it is a prompt.
+pub(crate) fn told(tags: &[(String, String)]) -> serde_json::Value {
+    let all =
+        pairs(tags).into_iter().filter(|(key, _)| !matches!(*key, PROMPT_TAG | PROMPT_TYPE | PROMPT_TEXT));
+    all.map(|(key, value)| (key.to_owned(), json!(value))).collect::<serde_json::Map<_, _>>().into()
+}
+
+pub(crate) fn pairs(tags: &[(String, String)]) -> Vec<(&str, &str)> {
     // The last of equal keys counts.
     let last: std::collections::BTreeMap<&str, &str> = tags.iter().map(|(k, v)| (&**k, &**v)).collect();
     last.into_iter().collect()
@@ -94,6 +106,14 @@ pub async fn create(app: &App, actor: &Actor, new: RegisterName) -> Result<Regis
     tag_all(&mut transaction, Tags::RegisteredModel, number, &new.tags).await?;
     app.audit(&mut transaction, actor, "registered_model.create", &new.name, json!({})).await?;
     let made = find(&mut transaction, &new.name).await?;
+    let event = if is_prompt(&new.tags) { ("prompt", "created") } else { ("registered_model", "created") };
+    announce(
+        app,
+        &mut transaction,
+        event,
+        || json!({ "name": new.name, "tags": told(&new.tags), "description": new.description }),
+    )
+    .await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(made)
 }
@@ -190,6 +210,10 @@ pub async fn set_tag(
     let mut transaction = app.store.begin().await?;
     let found = find(&mut transaction, name).await?;
     tag::set(&mut transaction, Tags::RegisteredModel, found.number, &[(key, value)]).await?;
+    if is_prompt(&found.tags) {
+        let data = || json!({ "name": name, "key": key, "value": value });
+        announce(app, &mut transaction, ("prompt_tag", "set"), data).await?;
+    }
     let changed = find(&mut transaction, name).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(changed)
@@ -208,6 +232,10 @@ pub async fn delete_tag(
     let mut transaction = app.store.begin().await?;
     let found = find(&mut transaction, name).await?;
     tag::delete(&mut transaction, Tags::RegisteredModel, found.number, key).await?;
+    if is_prompt(&found.tags) {
+        let data = || json!({ "name": name, "key": key });
+        announce(app, &mut transaction, ("prompt_tag", "deleted"), data).await?;
+    }
     let changed = find(&mut transaction, name).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(changed)
@@ -269,6 +297,9 @@ pub async fn set_alias(
     let detail = json!({ "alias": alias, "version": number, "before": before });
     app.audit(&mut transaction, actor, "registered_model.set_alias", name, detail).await?;
     let changed = find(&mut transaction, name).await?;
+    let entity = if is_prompt(&changed.tags) { "prompt_alias" } else { "model_version_alias" };
+    let data = || json!({ "name": name, "alias": alias, "version": version });
+    announce(app, &mut transaction, (entity, "created"), data).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(changed)
 }
@@ -290,6 +321,9 @@ pub async fn delete_alias(
         app.audit(&mut transaction, actor, "registered_model.delete_alias", name, detail).await?;
     }
     let changed = find(&mut transaction, name).await?;
+    let entity = if is_prompt(&changed.tags) { "prompt_alias" } else { "model_version_alias" };
+    let data = || json!({ "name": name, "alias": alias });
+    announce(app, &mut transaction, (entity, "deleted"), data).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(changed)
 }

@@ -14,9 +14,10 @@ use serde_json::json;
 
 pub use greenlight_store::registered_version::RegisteredVersion;
 
-use crate::registered_model::{self, SearchRegistry, is_prompt, orders, tag_all};
+use crate::registered_model::{self, PROMPT_TEXT, SearchRegistry, is_prompt, orders, tag_all, told};
 use crate::version_source::{Given, resolve};
-use crate::{App, AppError, allow};
+use crate::webhook::announce;
+use crate::{App, AppError, allow, logged_model};
 
 /// Most versions of a page.
 const MAX_VERSIONS: i64 = 200_000;
@@ -82,8 +83,60 @@ pub async fn create(app: &App, actor: &Actor, new: CreateVersion) -> Result<Regi
     let detail = json!({ "version": version, "source": source.uri, "run": source.run_id });
     app.audit(&mut transaction, actor, "registered_version.create", &new.name, detail).await?;
     let made = find(&mut transaction, &new.name, version).await?;
+    note_on_model(&mut transaction, &new, version).await?;
+    announce_version(app, &mut transaction, &new, &made).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(made)
+}
+
+/// The tag of a logged model that says under which names it is registered.
+const VERSIONS_TAG: &str = "mlflow.modelVersions";
+
+/// Says of a logged model that it is registered now.
+async fn note_on_model(
+    connection: &mut Connection,
+    new: &CreateVersion,
+    version: i64,
+) -> Result<(), AppError> {
+    let Some(id) = new.model_id.as_deref().filter(|id| !id.is_empty()) else { return Ok(()) };
+    let model = logged_model::find_active(connection, id).await?;
+    let known = model.tags.iter().find(|(key, _)| key == VERSIONS_TAG);
+    let mut versions: Vec<serde_json::Value> =
+        known.and_then(|(_, value)| serde_json::from_str(value).ok()).unwrap_or_default();
+    versions.push(json!({ "name": new.name, "version": version }));
+    let text = json!(versions).to_string();
+    Ok(tag::set(connection, Tags::LoggedModel, model.number, &[(VERSIONS_TAG, &text)]).await?)
+}
+
+async fn announce_version(
+    app: &App,
+    connection: &mut Connection,
+    new: &CreateVersion,
+    made: &RegisteredVersion,
+) -> Result<(), AppError> {
+    let description = Some(&new.description).filter(|text| !text.is_empty());
+    if is_prompt(&new.tags) {
+        let template = new.tags.iter().rev().find(|(key, _)| key == PROMPT_TEXT).map(|(_, text)| text);
+        return announce(app, connection, ("prompt_version", "created"), || {
+            json!({
+                "name": made.name, "version": made.version.to_string(), "template": template,
+                "tags": told(&new.tags), "description": description,
+            })
+        })
+        .await;
+    }
+    announce(app, connection, ("model_version", "created"), || {
+        json!({
+            "name": made.name, "version": made.version.to_string(), "source": made.source,
+            "run_id": made.run_id.as_ref().filter(|id| !id.is_empty()), "tags": told(&new.tags),
+            "description": description,
+        })
+    })
+    .await
+}
+
+async fn is_of_prompt(connection: &mut Connection, name: &str) -> Result<bool, AppError> {
+    Ok(is_prompt(&registered_model::find(connection, name).await?.tags))
 }
 
 fn checked(name: &str, version: &str) -> Result<i64, AppError> {
@@ -147,6 +200,8 @@ pub async fn set_stage(
     let detail = json!({ "version": version, "from": found.stage, "to": to.as_str(), "archived": archived });
     app.audit(&mut transaction, actor, "registered_version.set_stage", name, detail).await?;
     let changed = find(&mut transaction, name, version).await?;
+    let data = || json!({ "name": name, "version": version.to_string(), "from_stage": found.stage, "stage": changed.stage });
+    announce(app, &mut transaction, ("model_version", "updated"), data).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(changed)
 }
@@ -177,6 +232,10 @@ pub async fn set_tag(
     let mut transaction = app.store.begin().await?;
     let found = find(&mut transaction, name, version).await?;
     tag::set(&mut transaction, Tags::RegisteredVersion, found.number, &[(key, value)]).await?;
+    let prompt = is_of_prompt(&mut transaction, name).await?;
+    let entity = if prompt { "prompt_version_tag" } else { "model_version_tag" };
+    let data = || json!({ "name": name, "version": version.to_string(), "key": key, "value": value });
+    announce(app, &mut transaction, (entity, "set"), data).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(found)
 }
@@ -194,6 +253,10 @@ pub async fn delete_tag(
     let mut transaction = app.store.begin().await?;
     let found = find(&mut transaction, name, version).await?;
     tag::delete(&mut transaction, Tags::RegisteredVersion, found.number, key).await?;
+    let prompt = is_of_prompt(&mut transaction, name).await?;
+    let entity = if prompt { "prompt_version_tag" } else { "model_version_tag" };
+    let data = || json!({ "name": name, "version": version.to_string(), "key": key });
+    announce(app, &mut transaction, (entity, "deleted"), data).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(found)
 }

@@ -13,10 +13,12 @@ use greenlight_store::run::NewRun;
 use greenlight_store::{Connection, StoreError, Transaction, metric, param, run_tag};
 use serde_json::json;
 
+pub use greenlight_store::logged_model::ModelMetric;
 pub use greenlight_store::metric::{Latest, Page, Point};
 pub use greenlight_store::run::{RunInfo, RunRecord};
+pub use greenlight_store::run_model::ModelOutput;
 
-use crate::{App, AppError, allow, experiment};
+use crate::{App, AppError, allow, experiment, logged_model};
 
 /// The tag that holds a run's name for MLflow's clients.
 const NAME_TAG: &str = "mlflow.runName";
@@ -49,8 +51,23 @@ pub struct Batch<'a> {
     pub params: Vec<(&'a str, &'a str)>,
     /// Tags.
     pub tags: Vec<(&'a str, &'a str)>,
+    /// Points that were measured of logged models, which are points of the run too.
+    pub of_models: Vec<OfModel<'a>>,
     /// Whether it is one thing that was logged by itself; refusals then do not count.
     pub single: bool,
+}
+
+/// Which model a point was measured of, and on what.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OfModel<'a> {
+    /// The point.
+    pub point: Point<'a>,
+    /// Id of the logged model.
+    pub model_id: &'a str,
+    /// Name of the data set it was measured on; may be empty.
+    pub dataset_name: &'a str,
+    /// Digest of that data set; may be empty.
+    pub dataset_digest: &'a str,
 }
 
 /// What changes of a run; the rest stays.
@@ -106,7 +123,7 @@ pub async fn create(app: &App, actor: &Actor, new: CreateRun) -> Result<RunRecor
 }
 
 /// Two words and a number: easy to say, and rarely the same twice.
-fn made_up_name() -> String {
+pub(crate) fn made_up_name() -> String {
     const MOODS: [&str; 16] = [
         "able", "bold", "brisk", "calm", "clever", "eager", "fair", "gentle", "keen", "lively", "merry",
         "patient", "quick", "serene", "steady", "witty",
@@ -130,13 +147,13 @@ fn shortened(value: &str, most: usize) -> &str {
     value.char_indices().nth(most).map_or(value, |(end, _)| &value[..end])
 }
 
-async fn find(connection: &mut Connection, id: &str) -> Result<RunInfo, AppError> {
+pub(crate) async fn find(connection: &mut Connection, id: &str) -> Result<RunInfo, AppError> {
     let found = greenlight_store::run::info(connection, id).await?;
     found.ok_or_else(|| AppError::not_found("run", id, ""))
 }
 
 /// The same, refused when it is deleted.
-async fn find_active(connection: &mut Connection, id: &str) -> Result<RunInfo, AppError> {
+pub(crate) async fn find_active(connection: &mut Connection, id: &str) -> Result<RunInfo, AppError> {
     let found = find(connection, id).await?;
     if found.deleted_at.is_none() {
         return Ok(found);
@@ -145,6 +162,17 @@ async fn find_active(connection: &mut Connection, id: &str) -> Result<RunInfo, A
         "The run {} must be in the 'active' state. Current state is deleted.",
         found.id
     )))
+}
+
+/// Refuses what can be no id of a run, before a list of things is read for it.
+pub(crate) fn check_id(id: &str) -> Result<(), AppError> {
+    let mut letters = id.chars();
+    let begins = letters.next().is_some_and(|c| c.is_ascii_alphanumeric());
+    if begins && id.chars().count() <= 256 && letters.all(|c| c.is_alphanumeric() || matches!(c, '_' | '-')) {
+        return Ok(());
+    }
+    let shown: String = id.chars().take(300).collect();
+    Err(AppError::Invalid(format!("Invalid value {} for parameter 'run_id' supplied.", json!(shown))))
 }
 
 async fn record(connection: &mut Connection, id: &str) -> Result<RunRecord, AppError> {
@@ -231,6 +259,7 @@ async fn write(transaction: &mut Transaction, info: &RunInfo, batch: &Batch<'_>)
         )));
     }
     metric::log(transaction, (info.number, info.experiment_id), &batch.metrics).await?;
+    log_of_models(transaction, info, &batch.of_models).await?;
     run_tag::set(transaction, info.number, &batch.tags).await?;
     if let Some((_, name)) = batch.tags.iter().find(|(key, _)| *key == NAME_TAG) {
         let named = RunInfo { name: (*name).to_owned(), ..info.clone() };
@@ -238,6 +267,30 @@ async fn write(transaction: &mut Transaction, info: &RunInfo, batch: &Batch<'_>)
     }
     if let Some((_, user)) = batch.tags.iter().find(|(key, _)| *key == USER_TAG) {
         greenlight_store::run::set_author(transaction, info.number, user).await?;
+    }
+    Ok(())
+}
+
+async fn log_of_models(
+    transaction: &mut Transaction,
+    info: &RunInfo,
+    of_models: &[OfModel<'_>],
+) -> Result<(), AppError> {
+    let mut by_model: BTreeMap<&str, Vec<ModelMetric>> = BTreeMap::new();
+    for OfModel { point, model_id, dataset_name, dataset_digest } in of_models {
+        by_model.entry(model_id).or_default().push(ModelMetric {
+            key: point.key.to_owned(),
+            value: point.value,
+            at_ms: point.at_ms,
+            step: point.step,
+            run_id: info.id.clone(),
+            dataset_name: (*dataset_name).to_owned(),
+            dataset_digest: (*dataset_digest).to_owned(),
+        });
+    }
+    for (model_id, metrics) in by_model {
+        let model = logged_model::find_active(transaction, model_id).await?;
+        greenlight_store::logged_model::log_metrics(transaction, model.number, &metrics).await?;
     }
     Ok(())
 }
@@ -305,13 +358,65 @@ fn check(batch: &mut Batch<'_>) -> Result<(), AppError> {
     Ok(())
 }
 
+/// The tag in which older clients keep which models a run logged.
+const HISTORY_TAG: &str = "mlflow.log-model.history";
+/// Longest history of models, in bytes.
+const MAX_MODEL_HISTORY: usize = 1 << 20;
+
+/// Adds a model's description to the history that a tag of the run keeps.
+pub async fn log_model(app: &App, actor: &Actor, id: &str, model: &str) -> Result<(), AppError> {
+    allow(actor, Action::Train)?;
+    let described: serde_json::Value = serde_json::from_str(model).map_err(|_| {
+        AppError::Invalid(format!("Malformed model info. \n {} \n is not a valid JSON.", short(model)))
+    })?;
+    let lacks: Vec<&str> = ["artifact_path", "flavors", "run_id", "utc_time_created"]
+        .into_iter()
+        .filter(|field| described.get(field).is_none())
+        .collect();
+    if !lacks.is_empty() {
+        return Err(AppError::Invalid(format!(
+            "Model json is missing mandatory fields: {{'{}'}}",
+            lacks.join("', '")
+        )));
+    }
+    let mut flavors = described["flavors"].clone();
+    for flavor in flavors.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+        if let Some(flavor) = flavor.as_object_mut() {
+            flavor.remove("config");
+        }
+    }
+    let entry = json!({
+        "run_id": described["run_id"],
+        "artifact_path": described["artifact_path"],
+        "utc_time_created": described["utc_time_created"],
+        "model_uuid": described["model_uuid"],
+        "flavors": flavors,
+    });
+    let mut transaction = app.store.begin().await?;
+    let info = find_active(&mut transaction, id).await?;
+    let kept = record(&mut transaction, id).await?.tags.into_iter().find(|(key, _)| key == HISTORY_TAG);
+    let mut history: Vec<serde_json::Value> =
+        kept.and_then(|(_, value)| serde_json::from_str(&value).ok()).unwrap_or_default();
+    history.push(entry);
+    let text = json!(history).to_string();
+    if text.len() > MAX_MODEL_HISTORY {
+        return Err(AppError::Invalid(format!(
+            "the models that were logged to run {id} take more than {MAX_MODEL_HISTORY} bytes"
+        )));
+    }
+    run_tag::set(&mut transaction, info.number, &[(HISTORY_TAG, &text)]).await?;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(())
+}
+
 /// Removes a tag.
 pub async fn delete_tag(app: &App, actor: &Actor, id: &str, key: &str) -> Result<(), AppError> {
     allow(actor, Action::Train)?;
     let mut transaction = app.store.begin().await?;
     let info = find_active(&mut transaction, id).await?;
     if !run_tag::delete(&mut transaction, info.number, key).await? {
-        return Err(AppError::not_found("tag", &key.chars().take(MAX_KEY).collect::<String>(), ""));
+        let key: String = key.chars().take(MAX_KEY).collect();
+        return Err(AppError::not_found("tag", &format!("{key} in run with id {id}"), ""));
     }
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(())
@@ -330,6 +435,63 @@ pub async fn history(
     let Some(info) = greenlight_store::run::info(&mut connection, id).await? else { return Ok(Vec::new()) };
     let page = Page { limit: page.limit.clamp(1, MAX_HISTORY + 1), offset: page.offset.max(0) };
     Ok(metric::history(&mut connection, info.number, key, page).await?)
+}
+
+/// Points of one metric of some runs, in the order in which the runs are named.
+pub struct Sampled<'a> {
+    /// Ids of runs.
+    pub runs: &'a [&'a str],
+    /// Name of the metric.
+    pub key: &'a str,
+    /// First and last step, both included.
+    pub steps: (i64, i64),
+    /// Most points of each run; what is left out is spread evenly.
+    pub most: i64,
+}
+
+/// Points of several runs by step, thinned where there are many; with each the id of its run.
+pub async fn sampled(
+    app: &App,
+    actor: &Actor,
+    asked: Sampled<'_>,
+) -> Result<Vec<(String, Latest)>, AppError> {
+    allow(actor, Action::Read)?;
+    let mut connection = app.store.read().await?;
+    let mut all = Vec::new();
+    for id in asked.runs {
+        let Some(info) = greenlight_store::run::info(&mut connection, id).await? else { continue };
+        let points = metric::sample(&mut connection, info.number, asked.key, asked.steps, asked.most).await?;
+        all.extend(points.into_iter().map(|point| (info.id.clone(), point)));
+    }
+    Ok(all)
+}
+
+/// The first points of several runs by time, runs by id; at most so many in all.
+pub async fn histories(
+    app: &App,
+    actor: &Actor,
+    runs: &[&str],
+    key: &str,
+    most: i64,
+) -> Result<Vec<(String, Latest)>, AppError> {
+    allow(actor, Action::Read)?;
+    let mut sorted = runs.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let most = most.clamp(0, MAX_HISTORY);
+    let mut all = Vec::new();
+    let mut connection = app.store.read().await?;
+    for id in sorted {
+        let left = most - all.len() as i64;
+        if left == 0 {
+            break;
+        }
+        let Some(info) = greenlight_store::run::info(&mut connection, id).await? else { continue };
+        let page = Page { limit: left, offset: 0 };
+        let points = metric::history(&mut connection, info.number, key, page).await?;
+        all.extend(points.into_iter().map(|point| (info.id.clone(), point)));
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use greenlight_store::Connection;
 
 use crate::location::{authority_and_path, check_host, percent_decoded, scheme};
 use crate::registered_model::{self, version_of_alias};
-use crate::{AppError, registered_version};
+use crate::{AppError, logged_model, registered_version};
 
 /// What a client says of a version's source.
 #[derive(Debug, Clone, Copy)]
@@ -107,13 +107,17 @@ pub(crate) async fn resolve(connection: &mut Connection, given: Given<'_>) -> Re
         }
         Some(_) => {}
     }
-    Ok(given.as_it_is())
+    let mut source = given.as_it_is();
+    if let (None, Some(id)) = (given.run(), given.model()) {
+        source.run_id = Some(logged_model::find_active(connection, id).await?.source_run_id);
+    }
+    Ok(source)
 }
 
 /// Whether the source lies below the artifacts of the run or the model that was named.
 async fn owned(connection: &mut Connection, given: Given<'_>) -> Result<bool, AppError> {
-    let root = if given.model().is_some() {
-        None
+    let root = if let Some(model) = given.model() {
+        greenlight_store::logged_model::get(connection, model).await?.map(|model| model.artifact_uri)
     } else if let Some(run) = given.run() {
         greenlight_store::run::info(connection, run).await?.map(|info| info.artifact_uri)
     } else {
@@ -166,10 +170,16 @@ async fn of_model(connection: &mut Connection, given: Given<'_>) -> Result<Sourc
     };
     let (name, version) = match ModelUri::parse(rest).ok_or_else(unnamed)? {
         ModelUri::Logged(id) => {
-            return match given.model() {
-                Some(model) if model == id => Err(AppError::not_found("logged model", &id, "")),
-                _ => Err(unnamed()),
-            };
+            if given.model() != Some(&*id) {
+                return Err(unnamed());
+            }
+            let model = logged_model::find_active(connection, &id).await?;
+            let run = given.run().map_or(model.source_run_id, str::to_owned);
+            return Ok(Source {
+                uri: given.source.to_owned(),
+                storage_location: model.artifact_uri,
+                run_id: Some(run),
+            });
         }
         ModelUri::Version(name, version) => (name, Some(version)),
         ModelUri::Latest(name) => {

@@ -18,6 +18,7 @@ pub mod gate;
 pub mod initiative;
 pub mod ledger;
 pub mod log;
+pub mod logged_model;
 pub mod manifest;
 pub mod model;
 pub mod money;
@@ -36,6 +37,7 @@ pub mod time;
 pub mod trace;
 pub mod training;
 pub mod value_model;
+pub mod webhook;
 
 mod error;
 mod filter;

@@ -50,6 +50,8 @@ pub enum Action {
     Tokens,
     /// Read the audit trail.
     Audit,
+    /// Have others told of what happens here.
+    Webhook,
 }
 
 impl Role {
@@ -62,7 +64,7 @@ impl Role {
             Action::Read => true,
             Action::Apply | Action::Train | Action::Release => matches!(self, Self::Scientist | Self::Admin),
             Action::Approve => matches!(self, Self::Approver | Self::Admin),
-            Action::Rollout | Action::Infer | Action::Record | Action::Erase => {
+            Action::Rollout | Action::Infer | Action::Record | Action::Erase | Action::Webhook => {
                 matches!(self, Self::Operator | Self::Admin)
             }
             Action::Download => matches!(self, Self::Scientist | Self::Operator | Self::Admin),

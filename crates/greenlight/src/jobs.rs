@@ -1,11 +1,11 @@
 //! Background jobs of a server, again and again: settle every endpoint and look at its rollout; follow what other
-//! servers change in the store; purge the online store.
+//! servers change in the store; purge the online store; tell webhooks.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use greenlight_app::reload::Reloader;
-use greenlight_app::{App, erase, kv, release, rollout, settle};
+use greenlight_app::{App, erase, kv, release, rollout, settle, webhook};
 use greenlight_domain::release::Stage;
 
 /// How often a server looks whether the store was changed.
@@ -63,6 +63,35 @@ pub(crate) async fn purge(app: Arc<App>) {
             Ok(0) => {}
             Ok(freed) => tracing::debug!(freed, "purged the online store"),
             Err(error) => tracing::warn!(%error, "the online store was not purged; it is tried again"),
+        }
+    }
+}
+
+/// How often a server looks for messages to webhooks that are due.
+const DELIVER_EVERY: Duration = Duration::from_millis(500);
+
+/// Sends what webhooks are to be told, until the server ends.
+pub(crate) async fn deliver(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(DELIVER_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        ticks.tick().await;
+        loop {
+            match webhook::deliver(&app).await {
+                Ok(0) => {
+                    failing = false;
+                    break;
+                }
+                Ok(_) => failing = false,
+                Err(error) => {
+                    if !failing {
+                        tracing::warn!(%error, "webhooks are not told; it is tried again");
+                    }
+                    failing = true;
+                    break;
+                }
+            }
         }
     }
 }

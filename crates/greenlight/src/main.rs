@@ -9,6 +9,7 @@
 mod cli;
 mod client;
 mod connections;
+mod courier;
 mod demo;
 mod failure;
 mod jobs;

@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::connections::Connections;
+use crate::courier::HttpCourier;
 use crate::failure::Failure;
 use crate::telemetry::Traces;
 use crate::{jobs, machine};
@@ -47,6 +48,8 @@ pub(crate) struct Settings {
     pub model_memory: usize,
     /// What requests without a token may do; they are refused when absent.
     pub anonymous: Option<Role>,
+    /// Whether webhooks may be at private addresses and speak plain HTTP.
+    pub private_webhooks: bool,
 }
 
 impl Settings {
@@ -62,6 +65,7 @@ impl Settings {
             max_connections: 10_000,
             model_memory: machine::model_memory(),
             anonymous: None,
+            private_webhooks: false,
         }
     }
 }
@@ -149,12 +153,15 @@ pub(crate) async fn open(settings: &Settings) -> Result<Arc<App>, Failure> {
         // Serving goes on without it; what needs it says so until it is back.
         tracing::warn!(%error, "the online store does not answer");
     }
+    let courier = HttpCourier::new(settings.private_webhooks)
+        .map_err(|e| Failure::Input(format!("the HTTP client of webhooks cannot start: {e}")))?;
     let app = App::start(Parts {
         store: Store::connect(database).await.map_err(AppError::from)?,
         lake: Arc::new(LocalLake::open(data.join("lake")).map_err(AppError::from)?),
         runtime: Arc::new(Runtime),
         artifacts: Artifacts::open(artifacts)?,
         online,
+        courier: Arc::new(courier),
         clock: Clock::System,
         model_memory: settings.model_memory,
         anonymous: settings.anonymous,
@@ -187,6 +194,7 @@ pub(crate) async fn start(settings: &Settings, traces: Option<&Traces>) -> Resul
         jobs.spawn(jobs::settle_and_look(Arc::clone(&app), every));
     }
     jobs.spawn(jobs::purge(Arc::clone(&app)));
+    jobs.spawn(jobs::deliver(Arc::clone(&app)));
     jobs.spawn(jobs::retain(Arc::clone(&app)));
     Ok(Running { url, app, first_token, connections, jobs })
 }

@@ -91,6 +91,8 @@ fn migrator(sqlite: bool) -> Migrator {
         step(4, "token rate", include_str!("../migrations/0004_token_rate.sql")),
         step(5, "tracking", include_str!("../migrations/0005_tracking.sql")),
         step(6, "registry", include_str!("../migrations/0006_registry.sql")),
+        step(7, "logged", include_str!("../migrations/0007_logged.sql")),
+        step(8, "webhook", include_str!("../migrations/0008_webhook.sql")),
     ];
     Migrator { migrations: Cow::from(steps), ..Migrator::DEFAULT }
 }

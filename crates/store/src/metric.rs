@@ -45,11 +45,11 @@ pub struct Page {
 }
 
 /// What is stored for a value.
-fn stored(value: f64) -> (f64, i64) {
+pub(crate) fn stored(value: f64) -> (f64, i64) {
     if value.is_nan() { (0.0, 1) } else { (value, 0) }
 }
 
-fn value_of((value, is_nan): (f64, i64)) -> f64 {
+pub(crate) fn value_of((value, is_nan): (f64, i64)) -> f64 {
     if is_nan == 0 { value } else { f64::NAN }
 }
 
@@ -146,6 +146,48 @@ pub async fn history(
         step,
     });
     Ok(points.collect())
+}
+
+/// Points of one metric of one run between two steps (both included), by step; at most so many, spread evenly with the
+/// last one always among them.
+pub async fn sample(
+    connection: &mut Connection,
+    run: i64,
+    key: &str,
+    (first, last): (i64, i64),
+    most: i64,
+) -> Result<Vec<Latest>, StoreError> {
+    const BETWEEN: &str = "from metric where run = $1 and key = $2 and step >= $3 and step <= $4";
+    let text = format!(
+        "select value, is_nan, at_ms, step from (select value, is_nan, at_ms, step, n, \
+         row_number() over (partition by bucket order by n) as in_bucket, count(*) over () as total from ( \
+         select value, is_nan, at_ms, step, row_number() over (order by step, at_ms, value, is_nan) as n, \
+         ntile(cast($5 as integer)) over (order by step, at_ms, value, is_nan) as bucket {BETWEEN}) as numbered) as picked \
+         where in_bucket = 1 or n = total order by n"
+    );
+    let found: Vec<(f64, i64, i64, i64)> = sqlx::query_as(AssertSqlSafe(text))
+        .bind(run)
+        .bind(key)
+        .bind(first)
+        .bind(last)
+        .bind(most)
+        .fetch_all(connection)
+        .await?;
+    let mut points: Vec<Latest> = found
+        .into_iter()
+        .map(|(value, is_nan, at_ms, step)| Latest {
+            key: key.to_owned(),
+            value: value_of((value, is_nan)),
+            at_ms,
+            step,
+        })
+        .collect();
+    // The last point takes the place of the last sample when there is no room for both.
+    let most = usize::try_from(most).unwrap_or(0);
+    if points.len() > most && most > 0 {
+        points.remove(most - 1);
+    }
+    Ok(points)
 }
 
 #[cfg(test)]

@@ -4,8 +4,12 @@ use greenlight_domain::time::Micros;
 use serde::Serialize;
 use sqlx::AssertSqlSafe;
 
+use crate::logged_dataset::RunInput;
 use crate::metric::{Latest, Point};
-use crate::{Connection, Stamp, StoreError, counter, experiment, metric, param, rows};
+use crate::run_model::ModelOutput;
+use crate::{
+    Connection, Stamp, StoreError, counter, experiment, logged_dataset, metric, param, rows, run_model,
+};
 
 /// A finished run of our own.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -72,6 +76,26 @@ pub struct RunRecord {
     pub metrics: Vec<Latest>,
     /// Tags.
     pub tags: Vec<(String, String)>,
+    /// Data sets that it read.
+    pub inputs: Vec<RunInput>,
+    /// Ids of logged models that it read.
+    pub model_inputs: Vec<String>,
+    /// Logged models that it wrote.
+    pub model_outputs: Vec<ModelOutput>,
+}
+
+impl RunRecord {
+    fn of(info: RunInfo) -> Self {
+        Self {
+            info,
+            params: Vec::new(),
+            metrics: Vec::new(),
+            tags: Vec::new(),
+            inputs: Vec::new(),
+            model_inputs: Vec::new(),
+            model_outputs: Vec::new(),
+        }
+    }
 }
 
 /// A run that begins.
@@ -174,10 +198,7 @@ pub async fn info(connection: &mut Connection, id: &str) -> Result<Option<RunInf
 
 /// The runs with everything that was logged to them, in the same order.
 pub async fn records(connection: &mut Connection, runs: Vec<RunInfo>) -> Result<Vec<RunRecord>, StoreError> {
-    let mut found: Vec<RunRecord> = runs
-        .into_iter()
-        .map(|info| RunRecord { info, params: Vec::new(), metrics: Vec::new(), tags: Vec::new() })
-        .collect();
+    let mut found: Vec<RunRecord> = runs.into_iter().map(RunRecord::of).collect();
     let places: std::collections::HashMap<i64, usize> =
         found.iter().enumerate().map(|(place, run)| (run.info.number, place)).collect();
     let numbers = rows::list(found.iter().map(|run| run.info.number));
@@ -193,6 +214,19 @@ pub async fn records(connection: &mut Connection, runs: Vec<RunInfo>) -> Result<
     for (run, latest) in metric::latest(connection, &numbers).await? {
         if let Some(record) = places.get(&run).and_then(|place| found.get_mut(*place)) {
             record.metrics.push(latest);
+        }
+    }
+    for (run, input) in logged_dataset::of_runs(connection, &numbers).await? {
+        if let Some(record) = places.get(&run).and_then(|place| found.get_mut(*place)) {
+            record.inputs.push(input);
+        }
+    }
+    for (run, is_output, model) in run_model::of_runs(connection, &numbers).await? {
+        let Some(record) = places.get(&run).and_then(|place| found.get_mut(*place)) else { continue };
+        if is_output {
+            record.model_outputs.push(model);
+        } else {
+            record.model_inputs.push(model.model_id);
         }
     }
     Ok(found)

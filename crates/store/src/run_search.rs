@@ -3,7 +3,7 @@
 //! What a client wrote is bound, never part of the text. Runs without the key of a condition do not meet it, not even
 //! `!=`. In an order, values come first, then NaN, then runs that have none.
 
-use greenlight_domain::run_search::{Attribute, Comparator, Condition, Order, Subject, Test};
+use greenlight_domain::run_search::{Attribute, Comparator, Condition, DatasetField, Order, Subject, Test};
 use sqlx::AssertSqlSafe;
 
 use crate::run::{INFO, InfoRow, RunInfo, info_of};
@@ -59,9 +59,21 @@ fn condition<'a>(statement: &mut Statement<'a>, condition: &'a Condition) -> Str
         Subject::Tag(key) => statement.pair(TAG, key, &condition.test),
         Subject::Attribute(Attribute::RunName) => statement.pair(TAG, "mlflow.runName", &condition.test),
         Subject::Attribute(attribute) => statement.test(column(*attribute), &condition.test),
-        // No run has read a data set that was logged by a client yet.
-        Subject::Dataset(_) => "1 = 0".to_owned(),
+        Subject::Dataset(field) => dataset(statement, *field, &condition.test),
     }
+}
+
+/// Each condition looks for a data set of its own among those that the run read, as in MLflow.
+fn dataset<'a>(statement: &mut Statement<'a>, field: DatasetField, test: &'a Test) -> String {
+    let (join, column) = match field {
+        DatasetField::Name => ("join logged_dataset as d on d.number = i.dataset", "d.name"),
+        DatasetField::Digest => ("join logged_dataset as d on d.number = i.dataset", "d.digest"),
+        DatasetField::Context => {
+            ("join run_input_tag as d on d.owner = i.number and d.key = 'mlflow.data.context'", "d.value")
+        }
+    };
+    let value = statement.test(column, test);
+    format!("exists (select 1 from run_input as i {join} where i.run = run.number and {value})")
 }
 
 fn metric<'a>(statement: &mut Statement<'a>, key: &'a str, test: &'a Test) -> String {

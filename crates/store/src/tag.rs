@@ -11,6 +11,12 @@ pub enum Tags {
     RegisteredModel,
     /// Of their versions.
     RegisteredVersion,
+    /// Of logged models.
+    LoggedModel,
+    /// Parameters of logged models, which are never changed.
+    LoggedModelParam,
+    /// Of what a run read.
+    RunInput,
 }
 
 impl Tags {
@@ -18,6 +24,9 @@ impl Tags {
         match self {
             Self::RegisteredModel => "registered_model_tag",
             Self::RegisteredVersion => "registered_version_tag",
+            Self::LoggedModel => "logged_model_tag",
+            Self::LoggedModelParam => "logged_model_param",
+            Self::RunInput => "run_input_tag",
         }
     }
 }
@@ -29,16 +38,35 @@ pub async fn set(
     owner: i64,
     pairs: &[(&str, &str)],
 ) -> Result<(), StoreError> {
-    for some in pairs.chunks(rows::AT_ONCE) {
+    let rows: Vec<(i64, &str, &str)> = pairs.iter().map(|(key, value)| (owner, *key, *value)).collect();
+    let replace = " on conflict (owner, key) do update set value = excluded.value";
+    write(connection, tags, &rows, replace).await
+}
+
+/// Adds pairs of several owners. Fails with `Conflict` when there is one of that key.
+pub async fn insert(
+    connection: &mut Connection,
+    tags: Tags,
+    rows: &[(i64, &str, &str)],
+) -> Result<(), StoreError> {
+    write(connection, tags, rows, "").await
+}
+
+async fn write(
+    connection: &mut Connection,
+    tags: Tags,
+    all: &[(i64, &str, &str)],
+    on_conflict: &str,
+) -> Result<(), StoreError> {
+    for some in all.chunks(rows::AT_ONCE) {
         let text = format!(
-            "insert into {} (owner, key, value) values {} \
-             on conflict (owner, key) do update set value = excluded.value",
+            "insert into {} (owner, key, value) values {}{on_conflict}",
             tags.table(),
             rows::placeholders(some.len(), 3)
         );
         let mut query = sqlx::query(AssertSqlSafe(text));
-        for (key, value) in some {
-            query = query.bind(owner).bind(*key).bind(*value);
+        for (owner, key, value) in some {
+            query = query.bind(*owner).bind(*key).bind(*value);
         }
         query.execute(&mut *connection).await?;
     }

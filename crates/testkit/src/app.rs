@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use greenlight_app::artifact::Artifacts;
 use greenlight_app::clock::Clock;
 use greenlight_app::runtime::ModelRuntime;
+use greenlight_app::webhook::{Courier, Reply};
 use greenlight_app::{App, Parts};
 use greenlight_domain::frame::{Column, Field, Frame};
 use greenlight_domain::role::{Actor, Role};
@@ -57,6 +59,11 @@ impl TestApp {
         test
     }
 
+    /// The folder of its storage.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// Another application over the same storage, as a second server has it.
     pub async fn beside(&self) -> Arc<App> {
         start(&self.folder, &self.lake, &self.online, &self.clock).await
@@ -82,12 +89,27 @@ async fn start(
         runtime: Arc::new(ColumnRuntime) as Arc<dyn ModelRuntime>,
         artifacts: Artifacts::open(folder.path().join("artifacts")).unwrap(),
         online: online.clone(),
+        courier: Arc::new(Nobody),
         clock: clock.clone(),
         model_memory: 1 << 30,
         anonymous: None,
     })
     .await
     .unwrap()
+}
+
+/// Carries nothing anywhere: what a server really sends is tested with a server.
+struct Nobody;
+
+#[async_trait]
+impl Courier for Nobody {
+    async fn check(&self, _url: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn post(&self, _url: &str, _headers: &[(&str, String)], _body: String) -> Result<Reply, String> {
+        Err("this server sends nothing".to_owned())
+    }
 }
 
 /// A year of 20 rows a day: `score` runs evenly from 0.025 to 0.975 and is the true share of buyers, by a fixed

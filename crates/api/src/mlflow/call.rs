@@ -21,6 +21,17 @@ pub(crate) struct Call {
 /// A call of somebody who may log. Others are refused before their body is read.
 pub(crate) struct Change(pub(crate) Call);
 
+/// A call of somebody who may have others told.
+pub(crate) struct Managed(pub(crate) Call);
+
+impl FromRequest<ApiState> for Managed {
+    type Rejection = MlflowError;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, MlflowError> {
+        take(request, state, Action::Webhook).await.map(Self)
+    }
+}
+
 impl FromRequest<ApiState> for Call {
     type Rejection = MlflowError;
 
@@ -156,14 +167,29 @@ impl<'a> Fields<'a> {
     }
 
     /// A number; NaN and the infinities come as texts.
-    pub(crate) fn number(self, name: &str) -> Result<f64, MlflowError> {
-        let value = self.get(name).ok_or_else(|| missing(name))?;
+    pub(crate) fn number(self, name: &str) -> Result<Option<f64>, MlflowError> {
+        let Some(value) = self.get(name).filter(|value| **value != Value::String(String::new())) else {
+            return Ok(None);
+        };
         let number = match value {
             Value::Number(number) => number.as_f64(),
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
         };
-        number.ok_or_else(|| wrong(name, value))
+        number.map(Some).ok_or_else(|| wrong(name, value))
+    }
+
+    /// A message within.
+    pub(crate) fn message(self, name: &str) -> Result<Option<Fields<'a>>, MlflowError> {
+        self.get(name)
+            .map(|value| value.as_object().map(Fields).ok_or_else(|| wrong(name, value)))
+            .transpose()
+    }
+
+    /// The messages of a list that must be there; it may be empty.
+    pub(crate) fn needed_messages(self, name: &str) -> Result<Vec<Fields<'a>>, MlflowError> {
+        self.get(name).ok_or_else(|| missing(name))?;
+        self.messages(name)
     }
 
     /// The messages of a list.
@@ -205,10 +231,21 @@ impl<'a> Fields<'a> {
         self.get(name).map(|value| value.as_str().ok_or_else(|| wrong(name, value))).transpose()
     }
 
+    /// The texts of a list that must be there; it may be empty.
+    pub(crate) fn needed_texts(self, name: &str) -> Result<Vec<&'a str>, MlflowError> {
+        self.get(name).ok_or_else(|| missing(name))?;
+        self.texts(name)
+    }
+
     /// Yes or no; no when it is absent.
     pub(crate) fn flag(self, name: &str) -> Result<bool, MlflowError> {
+        self.flag_or(name, false)
+    }
+
+    /// Yes or no, or what it is when it is absent.
+    pub(crate) fn flag_or(self, name: &str, absent: bool) -> Result<bool, MlflowError> {
         match self.get(name) {
-            None => Ok(false),
+            None => Ok(absent),
             Some(Value::Bool(flag)) => Ok(*flag),
             Some(other) => Err(wrong(name, other)),
         }

@@ -12,6 +12,7 @@ use serde::Serialize;
 pub(crate) enum Code {
     ResourceDoesNotExist,
     ResourceAlreadyExists,
+    BadRequest,
     InvalidParameterValue,
     InvalidState,
     PermissionDenied,
@@ -69,6 +70,9 @@ fn absent(error: &AppError) -> Option<String> {
         "registered version" => format!("Model Version {name} not found"),
         "latest version" => format!("Latest version not found for model {name}."),
         "logged model" => format!("Logged model with ID '{name}' not found."),
+        "logged model tag" => format!("No tag with key '{name}'."),
+        "tag" => format!("No tag with name: {name}"),
+        "artifact" => format!("No such artifact: '{name}'"),
         "webhook" => format!("Webhook with ID {name} not found."),
         _ => return None,
     })

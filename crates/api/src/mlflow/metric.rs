@@ -3,10 +3,10 @@
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use greenlight_app::run::{self, Batch, Latest, MAX_HISTORY, Page, Point};
+use greenlight_app::run::{self, Batch, Latest, MAX_HISTORY, OfModel, Page, Point, Sampled};
 use serde_json::{Map, Value, json};
 
-use super::call::{Call, Change, Fields};
+use super::call::{Call, Change, Fields, missing};
 use super::error::MlflowError;
 use super::page;
 use crate::ApiState;
@@ -21,6 +21,8 @@ pub(super) fn router() -> Router<ApiState> {
         .route("/runs/delete-tag", post(delete_tag))
         .route("/runs/log-batch", post(log_batch))
         .route("/metrics/get-history", get(history))
+        .route("/metrics/get-history-bulk", get(histories))
+        .route("/metrics/get-history-bulk-interval", get(sampled))
 }
 
 /// A point as MLflow writes it: JSON has no NaN and no infinities, so they are texts.
@@ -34,14 +36,27 @@ pub(super) fn message(point: &Latest) -> Value {
     json!({ "key": point.key, "value": value, "timestamp": point.at_ms, "step": point.step })
 }
 
-fn point(fields: Fields<'_>) -> Result<Point<'_>, MlflowError> {
-    let at_ms = fields.int("timestamp")?.ok_or_else(|| super::call::missing("timestamp"))?;
-    Ok(Point {
-        key: fields.needed("key")?,
-        value: fields.number("value")?,
-        at_ms,
+/// A point of a run, and of the model that it was measured of.
+fn point<'a>(
+    fields: Fields<'a>,
+    missing: &impl Fn(&str) -> MlflowError,
+) -> Result<(Point<'a>, Option<OfModel<'a>>), MlflowError> {
+    let point = Point {
+        key: fields.text("key")?.ok_or_else(|| missing("key"))?,
+        value: fields.number("value")?.ok_or_else(|| missing("value"))?,
+        at_ms: fields.int("timestamp")?.ok_or_else(|| missing("timestamp"))?,
         step: fields.int("step")?.unwrap_or_default(),
-    })
+    };
+    let text = |name| fields.text(name).map(Option::unwrap_or_default);
+    let (dataset_name, dataset_digest) = (text("dataset_name")?, text("dataset_digest")?);
+    if dataset_name.is_empty() != dataset_digest.is_empty() {
+        return Err(MlflowError::invalid(
+            "Both dataset_name and dataset_digest must be provided if one is provided",
+        ));
+    }
+    let of_model = fields.text("model_id")?;
+    let of_model = of_model.map(|model_id| OfModel { point, model_id, dataset_name, dataset_digest });
+    Ok((point, of_model))
 }
 
 async fn log(state: &ApiState, call: &Call, batch: Batch<'_>) -> Answer {
@@ -50,8 +65,9 @@ async fn log(state: &ApiState, call: &Call, batch: Batch<'_>) -> Answer {
 }
 
 async fn log_metric(State(state): State<ApiState>, Change(call): Change) -> Answer {
-    let metrics = vec![point(call.fields())?];
-    log(&state, &call, Batch { metrics, single: true, ..Batch::default() }).await
+    let (point, of_model) = point(call.fields(), &missing)?;
+    let of_models = of_model.into_iter().collect();
+    log(&state, &call, Batch { metrics: vec![point], of_models, single: true, ..Batch::default() }).await
 }
 
 async fn log_param(State(state): State<ApiState>, Change(call): Change) -> Answer {
@@ -74,15 +90,27 @@ async fn delete_tag(State(state): State<ApiState>, Change(call): Change) -> Answ
 
 async fn log_batch(State(state): State<ApiState>, Change(call): Change) -> Answer {
     let fields = call.fields();
-    let metrics = fields.messages("metrics")?.into_iter().map(point).collect::<Result<_, _>>()?;
+    fields.needed("run_id")?;
+    let (mut metrics, mut of_models) = (Vec::new(), Vec::new());
+    for (at, metric) in fields.messages("metrics")?.into_iter().enumerate() {
+        let (point, of_model) = point(metric, &|name| missing(&format!("metrics[{at}].{name}")))?;
+        metrics.push(point);
+        of_models.extend(of_model);
+    }
     let (params, tags) = (fields.pairs("params")?, fields.pairs("tags")?);
-    log(&state, &call, Batch { metrics, params, tags, single: false }).await
+    log(&state, &call, Batch { metrics, params, tags, of_models, single: false }).await
 }
 
 async fn history(State(state): State<ApiState>, call: Call) -> Answer {
     let fields = call.fields();
     let (id, key) = (fields.run_id()?, fields.needed("metric_key")?);
-    let limit = fields.int("max_results")?.unwrap_or(MAX_HISTORY).clamp(1, MAX_HISTORY);
+    let limit = fields.int("max_results")?.unwrap_or(MAX_HISTORY);
+    if limit < 1 {
+        return Err(MlflowError::invalid(format!(
+            "Invalid value {limit} for parameter 'max_results' supplied. It must be a positive integer."
+        )));
+    }
+    let limit = limit.min(MAX_HISTORY);
     let offset = page::offset(fields.text("page_token")?)?;
     // One more than asked tells whether there are more.
     let page = Page { limit: limit + 1, offset };
@@ -97,4 +125,76 @@ async fn history(State(state): State<ApiState>, call: Call) -> Answer {
         answer.insert("next_page_token".to_owned(), page::token(offset + limit).into());
     }
     Ok(Json(Value::Object(answer)))
+}
+
+/// Most runs whose points are asked for at once.
+const MAX_RUNS: usize = 100;
+/// Most points of each run where many are compared.
+const MAX_SAMPLE: i64 = 2_500;
+
+fn of_run(run_id: &str, point: &Latest) -> Value {
+    let mut message = message(point);
+    message["run_id"] = json!(run_id);
+    message
+}
+
+/// The first points of several runs, for MLflow's own pages.
+async fn histories(State(state): State<ApiState>, call: Call) -> Answer {
+    const NAME: &str = "GetMetricHistoryBulk";
+    let fields = call.fields();
+    let runs = fields.texts("run_id")?;
+    if runs.is_empty() {
+        return Err(MlflowError::invalid(format!("{NAME} request must specify at least one run_id.")));
+    }
+    if runs.len() > MAX_RUNS {
+        return Err(MlflowError::invalid(format!(
+            "{NAME} request cannot specify more than {MAX_RUNS} run_ids. Received {} run_ids.",
+            runs.len()
+        )));
+    }
+    let key = fields.given("metric_key")?;
+    let key =
+        key.ok_or_else(|| MlflowError::invalid(format!("{NAME} request must specify a metric_key.")))?;
+    let most = fields.int("max_results")?.unwrap_or(MAX_HISTORY);
+    let points = run::histories(&state.app, &call.actor, &runs, key, most).await?;
+    let points: Vec<Value> = points.iter().map(|(run_id, point)| of_run(run_id, point)).collect();
+    Ok(Json(json!({ "metrics": points })))
+}
+
+/// Points of several runs, thinned where there are many.
+async fn sampled(State(state): State<ApiState>, call: Call) -> Answer {
+    let fields = call.fields();
+    let runs = fields.texts("run_ids")?;
+    if runs.is_empty() {
+        return Err(missing("run_ids"));
+    }
+    if runs.len() > MAX_RUNS {
+        return Err(MlflowError::invalid(format!(
+            "GetMetricHistoryBulkInterval request must specify at most {MAX_RUNS} run_ids. Received {} run_ids.",
+            runs.len()
+        )));
+    }
+    let key = fields.needed("metric_key")?;
+    let most = fields.int("max_results")?.unwrap_or(MAX_SAMPLE);
+    if !(1..=MAX_SAMPLE).contains(&most) {
+        return Err(MlflowError::invalid(format!("max_results must be between 1 and {MAX_SAMPLE}.")));
+    }
+    let steps = match (fields.int("start_step")?, fields.int("end_step")?) {
+        (None, None) => (i64::MIN, i64::MAX),
+        (Some(first), Some(last)) if first > last => {
+            return Err(MlflowError::invalid(format!(
+                "end_step must be greater than start_step. Found start_step={first} and end_step={last}."
+            )));
+        }
+        (Some(first), Some(last)) => (first, last),
+        _ => {
+            return Err(MlflowError::invalid(
+                "If either start step or end step are specified, both must be specified.",
+            ));
+        }
+    };
+    let asked = Sampled { runs: &runs, key, steps, most };
+    let points = run::sampled(&state.app, &call.actor, asked).await?;
+    let points: Vec<Value> = points.iter().map(|(run_id, point)| of_run(run_id, point)).collect();
+    Ok(Json(if points.is_empty() { json!({}) } else { json!({ "metrics": points }) }))
 }

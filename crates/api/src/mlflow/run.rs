@@ -3,11 +3,12 @@
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use greenlight_app::run::{self, CreateRun, RunInfo, RunRecord, UpdateRun};
+use greenlight_app::run::{self, CreateRun, ModelOutput, RunInfo, RunRecord, UpdateRun};
+use greenlight_app::run_input::{self, LoggedDataset, RunInput, Summary};
 use greenlight_app::run_search::{SearchRuns, View, search_runs};
 use serde_json::{Map, Value, json};
 
-use super::call::{Call, Change, experiment_id};
+use super::call::{Call, Change, Fields, experiment_id};
 use super::error::MlflowError;
 use super::{metric, page};
 use crate::ApiState;
@@ -25,11 +26,19 @@ pub(super) fn router() -> Router<ApiState> {
         .route("/runs/delete", post(delete))
         .route("/runs/restore", post(restore))
         .route("/runs/search", post(search))
+        .route("/runs/log-inputs", post(log_inputs))
+        .route("/runs/outputs", post(log_outputs))
+        .route("/runs/log-model", post(log_model))
+        .route("/experiments/search-datasets", post(search_datasets))
 }
 
 /// Keys and values as MLflow writes them.
 pub(super) fn pairs(pairs: &[(String, String)]) -> Value {
-    pairs.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect()
+    pairs.iter().map(|(key, value)| pair(key, value)).collect()
+}
+
+fn pair(key: &str, value: &str) -> Value {
+    json!({ "key": key, "value": value })
 }
 
 fn info(run: &RunInfo) -> Value {
@@ -52,16 +61,45 @@ fn info(run: &RunInfo) -> Value {
 
 fn message(run: &RunRecord) -> Value {
     let metrics: Vec<Value> = run.metrics.iter().map(metric::message).collect();
-    let mut data = Map::new();
-    // Lists without anything are left out, as protocol buffers do.
-    for (name, list) in
-        [("metrics", Value::Array(metrics)), ("params", pairs(&run.params)), ("tags", pairs(&run.tags))]
-    {
-        if list.as_array().is_some_and(|list| !list.is_empty()) {
-            data.insert(name.to_owned(), list);
+    let pairs = |list: &[(String, String)]| list.iter().map(|(key, value)| pair(key, value)).collect();
+    let data = lists([("metrics", metrics), ("params", pairs(&run.params)), ("tags", pairs(&run.tags))]);
+    let model_inputs: Vec<Value> = run.model_inputs.iter().map(|id| json!({ "model_id": id })).collect();
+    let model_outputs: Vec<Value> = run
+        .model_outputs
+        .iter()
+        .map(|output| json!({ "model_id": output.model_id, "step": output.step }))
+        .collect();
+    json!({
+        "info": info(&run.info),
+        "data": data,
+        "inputs": lists([
+            ("dataset_inputs", run.inputs.iter().map(dataset_input).collect()),
+            ("model_inputs", model_inputs),
+        ]),
+        "outputs": lists([("model_outputs", model_outputs)]),
+    })
+}
+
+/// Lists by name; those without anything are left out, as protocol buffers do.
+fn lists<const N: usize>(lists: [(&str, Vec<Value>); N]) -> Value {
+    let some = lists.into_iter().filter(|(_, list)| !list.is_empty());
+    Value::Object(some.map(|(name, list)| (name.to_owned(), Value::Array(list))).collect())
+}
+
+fn dataset_input(input: &RunInput) -> Value {
+    let LoggedDataset { name, digest, source_type, source, schema, profile } = &input.dataset;
+    let mut dataset = json!({ "name": name, "digest": digest, "source_type": source_type, "source": source });
+    for (field, text) in [("schema", schema), ("profile", profile)] {
+        if !text.is_empty() {
+            dataset[field] = json!(text);
         }
     }
-    json!({ "info": info(&run.info), "data": data, "inputs": {} })
+    let mut message = Map::new();
+    if !input.tags.is_empty() {
+        message.insert("tags".to_owned(), pairs(&input.tags));
+    }
+    message.insert("dataset".to_owned(), dataset);
+    Value::Object(message)
 }
 
 /// Which of them are looked at. A word that is none of MLflow's means the active ones, as there.
@@ -112,6 +150,67 @@ async fn delete(State(state): State<ApiState>, Change(call): Change) -> Answer {
 async fn restore(State(state): State<ApiState>, Change(call): Change) -> Answer {
     run::restore(&state.app, &call.actor, call.fields().run_id()?).await?;
     Ok(Json(json!({})))
+}
+
+fn input(fields: Fields<'_>) -> Result<RunInput, MlflowError> {
+    let of = fields.message("dataset")?;
+    let text = |name| of.map_or(Ok(None), |of| of.text(name)).map(|text| text.unwrap_or_default().to_owned());
+    let dataset = LoggedDataset {
+        name: text("name")?,
+        digest: text("digest")?,
+        source_type: text("source_type")?,
+        source: text("source")?,
+        schema: text("schema")?,
+        profile: text("profile")?,
+    };
+    Ok(RunInput { dataset, tags: fields.owned_pairs("tags")? })
+}
+
+async fn log_inputs(State(state): State<ApiState>, Change(call): Change) -> Answer {
+    let fields = call.fields();
+    let id = fields.run_id()?;
+    let inputs = fields.messages("datasets")?.into_iter().map(input).collect::<Result<_, _>>()?;
+    let models = fields.messages("models")?.into_iter().map(|model| model.needed("model_id"));
+    let models = models.collect::<Result<Vec<_>, _>>()?;
+    run_input::log_inputs(&state.app, &call.actor, id, inputs, &models).await?;
+    Ok(Json(json!({})))
+}
+
+async fn log_outputs(State(state): State<ApiState>, Change(call): Change) -> Answer {
+    let fields = call.fields();
+    let id = fields.run_id()?;
+    let output = |model: Fields<'_>| {
+        let model_id = model.needed("model_id")?.to_owned();
+        Ok(ModelOutput { model_id, step: model.int("step")?.unwrap_or_default() })
+    };
+    let models = fields.needed_messages("models")?.into_iter().map(output);
+    let models = models.collect::<Result<Vec<_>, MlflowError>>()?;
+    run_input::log_outputs(&state.app, &call.actor, id, &models).await?;
+    Ok(Json(json!({})))
+}
+
+/// The history of models that older clients keep in a tag of the run.
+async fn log_model(State(state): State<ApiState>, Change(call): Change) -> Answer {
+    let fields = call.fields();
+    let (id, model) = (fields.needed("run_id")?, fields.needed("model_json")?);
+    run::log_model(&state.app, &call.actor, id, model).await?;
+    Ok(Json(json!({})))
+}
+
+async fn search_datasets(State(state): State<ApiState>, call: Call) -> Answer {
+    let experiments = call.fields().texts("experiment_ids").unwrap_or_default();
+    let experiments = experiments.into_iter().map(experiment_id).collect::<Result<Vec<_>, _>>()?;
+    let found = run_input::summaries(&state.app, &call.actor, &experiments).await?;
+    let summary = |summary: &Summary| {
+        let mut message = json!({
+            "experiment_id": summary.experiment_id.to_string(), "name": summary.name, "digest": summary.digest,
+        });
+        if let Some(context) = &summary.context {
+            message["context"] = json!(context);
+        }
+        message
+    };
+    Ok(Json(lists([("dataset_summaries", found.iter().map(summary).collect())])))
 }
 
 async fn search(State(state): State<ApiState>, call: Call) -> Answer {

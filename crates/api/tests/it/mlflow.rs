@@ -1,6 +1,9 @@
 //! MLflow's interface: what a client that is not MLflow's own would meet.
 
+mod artifact;
+mod logged;
 mod registry;
+mod webhook;
 
 use axum::http::StatusCode;
 use greenlight_domain::role::Role;
@@ -20,9 +23,13 @@ impl Client {
         Self { server, token }
     }
 
-    async fn post(&self, path: &str, body: Value) -> Reply {
+    async fn send(&self, method: &str, path: &str, body: Value) -> Reply {
         let path = format!("/api/2.0/mlflow/{path}");
-        self.server.send("POST", &path, Some(&self.token), body.to_string()).await
+        self.server.send(method, &path, Some(&self.token), body.to_string()).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Reply {
+        self.send("POST", path, body).await
     }
 
     async fn get(&self, path: &str) -> Reply {
@@ -101,7 +108,7 @@ async fn wrong_calls_get_mlflows_codes() {
     let invalid = "INVALID_PARAMETER_VALUE";
     let message =
         refused(&client.post("runs/log-metric", json!({ "run_id": id, "value": 1 })).await, bad, invalid);
-    assert!(message.starts_with("Missing value for required parameter 'timestamp'."), "{message}");
+    assert!(message.starts_with("Missing value for required parameter 'key'."), "{message}");
     let message = refused(&client.post("experiments/create", json!({ "name": 5 })).await, bad, invalid);
     assert!(
         message.starts_with("Invalid value 5 for parameter 'name' supplied:  Hint: Value was of type 'int'.")

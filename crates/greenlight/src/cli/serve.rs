@@ -34,6 +34,10 @@ pub(crate) struct Serve {
     /// on one machine. Only where nobody else can connect: with a loopback address to listen on.
     #[arg(long, value_name = "ROLE")]
     anonymous: Option<Role>,
+    /// Let webhooks be at addresses of private networks and speak plain HTTP. Without it only public addresses over HTTPS are
+    /// called, because whoever adds a webhook chooses whom this server calls.
+    #[arg(long)]
+    private_webhooks: bool,
     /// Seconds between settling in the background; 0 never settles by itself.
     #[arg(long, default_value_t = 60)]
     settle_every: u64,
@@ -97,6 +101,7 @@ impl Serve {
             settle_every: (self.settle_every > 0).then(|| Duration::from_secs(self.settle_every)),
             max_connections: self.max_connections,
             anonymous: self.anonymous,
+            private_webhooks: self.private_webhooks,
             model_memory: self
                 .model_memory
                 .map_or(usual.model_memory, |mebibytes| mebibytes.saturating_mul(1 << 20)),

@@ -7,11 +7,6 @@ use serde_json::{Value, json};
 use super::{Client, refused};
 
 impl Client {
-    async fn send(&self, method: &str, path: &str, body: Value) -> crate::server::Reply {
-        let path = format!("/api/2.0/mlflow/{path}");
-        self.server.send(method, &path, Some(&self.token), body.to_string()).await
-    }
-
     /// Adds a version of a model, from a run, and answers its number.
     async fn version(&self, model: &str, source: &str, run: Option<&str>) -> String {
         let new = json!({ "name": model, "source": source, "run_id": run });
