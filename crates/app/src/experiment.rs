@@ -4,12 +4,13 @@ use greenlight_domain::role::{Action, Actor};
 use greenlight_domain::run::{
     MAX_EXPERIMENT_NAME, MAX_EXPERIMENT_TAG_VALUE, MAX_LOCATION, check_key, check_words,
 };
+use greenlight_store::experiment::Location;
 use greenlight_store::{Connection, StoreError, experiment};
 use serde_json::json;
 
 pub use greenlight_store::experiment::Experiment;
 
-use crate::location::check_host;
+use crate::location::{check_host, scheme};
 use crate::{App, AppError, allow};
 
 /// An experiment to create.
@@ -54,6 +55,24 @@ fn check_location(location: &str) -> Result<(), AppError> {
     Ok(())
 }
 
+/// A path from this server's folder, when it is one; URIs and absolute paths stay as they are.
+fn absolute(location: &str) -> Result<String, AppError> {
+    if location.is_empty() || location.starts_with('/') || scheme(location).is_some() {
+        return Ok(location.to_owned());
+    }
+    let here = std::env::current_dir().map_err(|error| AppError::Internal(error.to_string()))?;
+    Ok(format!("{}/{location}", here.display()))
+}
+
+/// Refuses what can be no root of the artifacts of new experiments.
+pub(crate) fn check_root(root: &str) -> Result<(), AppError> {
+    check_location(root)?;
+    if root.starts_with('/') || scheme(root).is_some() {
+        return Ok(());
+    }
+    Err(AppError::Invalid(format!("the root of artifacts '{root}' is neither a URI nor an absolute path")))
+}
+
 fn check_tag(key: &str, value: &str) -> Result<(), AppError> {
     check_key("key", "key", key)?;
     Ok(check_words("value", value, MAX_EXPERIMENT_TAG_VALUE)?)
@@ -70,7 +89,8 @@ pub async fn create(app: &App, actor: &Actor, new: CreateExperiment) -> Result<i
         check_tag(key, value)?;
     }
     let mut transaction = app.store.begin().await?;
-    let location = new.artifact_location.as_deref();
+    let given = new.artifact_location.as_deref().map(absolute).transpose()?;
+    let location = given.as_deref().map_or(Location::Below(&app.artifact_root), Location::At);
     let made = experiment::insert(&mut transaction, &new.name, location, app.stamp(actor)).await;
     let id = made.map_err(|error| taken(error, &new.name))?;
     for (key, value) in &new.tags {

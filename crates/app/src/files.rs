@@ -16,8 +16,10 @@ use object_store::{ObjectStoreExt, WriteMultipart};
 use crate::AppError;
 use crate::live::blocking;
 
-/// Where uploads lie until they are complete.
+/// Where uploads lie until they are complete, in a folder of ours.
 const INCOMING: &str = "incoming";
+/// The same in a folder that others write too.
+const INCOMING_AMONG_OTHERS: &str = ".greenlight-incoming";
 /// Longer than any upload takes; another server of the same folder may be receiving what is younger.
 const ABANDONED: Duration = Duration::from_hours(48);
 const CHUNK: usize = 5 * 1024 * 1024;
@@ -27,6 +29,7 @@ const CHUNK: usize = 5 * 1024 * 1024;
 pub(crate) struct Files {
     pub(crate) store: Arc<LocalFileSystem>,
     pub(crate) root: PathBuf,
+    incoming: &'static str,
 }
 
 pub(crate) fn unavailable(error: &impl std::fmt::Display) -> AppError {
@@ -34,13 +37,22 @@ pub(crate) fn unavailable(error: &impl std::fmt::Display) -> AppError {
 }
 
 impl Files {
-    /// The folder `root`, which is created.
+    /// The folder `root`, which is created and is ours alone.
     pub(crate) fn open(root: PathBuf) -> Result<Self, AppError> {
+        Self::open_with(root, INCOMING)
+    }
+
+    /// The folder `root`, which is created and others write too.
+    pub(crate) fn open_shared(root: PathBuf) -> Result<Self, AppError> {
+        Self::open_with(root, INCOMING_AMONG_OTHERS)
+    }
+
+    fn open_with(root: PathBuf, incoming: &'static str) -> Result<Self, AppError> {
         std::fs::create_dir_all(&root).map_err(|e| unavailable(&e))?;
         let store = LocalFileSystem::new_with_prefix(&root).map_err(|e| unavailable(&e))?;
         let store = store.with_automatic_cleanup(true);
-        remove_abandoned(&root.join(INCOMING));
-        Ok(Self { store: Arc::new(store), root })
+        remove_abandoned(&root.join(incoming));
+        Ok(Self { store: Arc::new(store), root, incoming })
     }
 
     /// Receives at most `limit` bytes into a file without a name yet, and shows them to `see` as they come.
@@ -50,7 +62,7 @@ impl Files {
         mut stream: impl Stream<Item = Result<Bytes, E>> + Unpin,
         mut see: impl FnMut(&[u8]),
     ) -> Result<(Path, u64), AppError> {
-        let temporary = Path::from(format!("{INCOMING}/{}", uuid::Uuid::now_v7().simple()));
+        let temporary = Path::from(format!("{}/{}", self.incoming, uuid::Uuid::now_v7().simple()));
         let upload = self.store.put_multipart(&temporary).await.map_err(|e| unavailable(&e))?;
         let mut writer = WriteMultipart::new_with_chunk_size(upload, CHUNK);
         let mut size = 0_u64;

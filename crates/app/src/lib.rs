@@ -49,6 +49,7 @@ mod audit;
 mod error;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -58,6 +59,8 @@ use greenlight_store::Store;
 use tokio::sync::Mutex;
 
 pub use error::{AppError, Kind, allow};
+use greenlight_store::experiment::OWN_ROOT;
+
 pub use greenlight_store::audit::AuditLine;
 pub use greenlight_store::run::Run;
 pub use greenlight_store::token::Token;
@@ -86,6 +89,10 @@ pub struct App {
     pub artifacts: Artifacts,
     /// Files of runs and logged models, by path.
     pub repository: Repository,
+    /// Where the artifacts of new experiments lie.
+    pub artifact_root: String,
+    /// The files there, when that is a folder of this machine.
+    pub shared_repository: Option<Repository>,
     /// What batches wrote for clients to look up.
     pub online: kv::Tables,
     /// Carries messages to webhooks.
@@ -119,6 +126,8 @@ pub struct Parts {
     pub runtime: Arc<dyn ModelRuntime>,
     /// Artifacts by content.
     pub artifacts: Artifacts,
+    /// Where the artifacts of new experiments lie; with ours when absent.
+    pub artifact_root: Option<String>,
     /// Keys and values.
     pub online: greenlight_online::Store,
     /// Carries messages to webhooks.
@@ -136,6 +145,10 @@ impl App {
     /// behind) and loads the models that routes name.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, AppError> {
         let id_key = token::id_key(&parts.store).await?;
+        let artifact_root = parts.artifact_root.unwrap_or_else(|| OWN_ROOT.to_owned());
+        experiment::check_root(&artifact_root)?;
+        let shared_repository =
+            run_artifact::local(&artifact_root).map(PathBuf::from).map(Repository::shared);
         let live = Arc::new(Live::default());
         let metrics = Metrics::default().watch(&live);
         let (count, memory) = (metrics.models_loaded.clone(), metrics.model_memory.clone());
@@ -143,6 +156,8 @@ impl App {
             store: parts.store,
             lake: parts.lake,
             runtime: parts.runtime,
+            artifact_root,
+            shared_repository: shared_repository.transpose()?,
             repository: Repository::of(parts.artifacts.files()),
             artifacts: parts.artifacts,
             online: kv::Tables::new(parts.online),

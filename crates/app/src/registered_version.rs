@@ -101,10 +101,19 @@ async fn note_on_model(
     let Some(id) = new.model_id.as_deref().filter(|id| !id.is_empty()) else { return Ok(()) };
     let model = logged_model::find_active(connection, id).await?;
     let known = model.tags.iter().find(|(key, _)| key == VERSIONS_TAG);
-    let mut versions: Vec<serde_json::Value> =
+    let mut versions: Vec<(String, i64)> = Vec::new();
+    let known: Vec<serde_json::Value> =
         known.and_then(|(_, value)| serde_json::from_str(value).ok()).unwrap_or_default();
-    versions.push(json!({ "name": new.name, "version": version }));
-    let text = json!(versions).to_string();
+    for one in known {
+        if let (Some(name), Some(version)) = (one["name"].as_str(), one["version"].as_i64()) {
+            versions.push((name.to_owned(), version));
+        }
+    }
+    versions.push((new.name.clone(), version));
+    // With the blanks that MLflow's own server writes: its clients compare texts.
+    let one =
+        |(name, version): &(String, i64)| format!("{{\"name\": {}, \"version\": {version}}}", json!(name));
+    let text = format!("[{}]", versions.iter().map(one).collect::<Vec<_>>().join(", "));
     Ok(tag::set(connection, Tags::LoggedModel, model.number, &[(VERSIONS_TAG, &text)]).await?)
 }
 

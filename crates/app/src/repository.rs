@@ -3,6 +3,7 @@
 //! A file is there whole or not at all. A path is a list of parts that [`crate::location`] has checked.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -20,10 +21,11 @@ const FOLDER: &str = "mlflow";
 /// Largest file.
 const MAX_FILE: u64 = 1 << 40;
 
-/// All files of one server.
+/// The files below one place.
 #[derive(Debug, Clone)]
 pub struct Repository {
     files: Files,
+    folder: Option<&'static str>,
 }
 
 /// Something in a folder.
@@ -49,18 +51,47 @@ pub struct Found {
     pub bytes: BoxStream<'static, Result<Bytes, object_store::Error>>,
 }
 
-fn place(parts: &[String]) -> Path {
-    std::iter::once(FOLDER).chain(parts.iter().map(String::as_str)).collect()
-}
-
 fn shown(parts: &[String]) -> String {
     parts.join("/").chars().take(500).collect()
 }
 
 impl Repository {
-    /// The files of these artifacts.
+    /// The files beside these artifacts.
     pub(crate) fn of(files: &Files) -> Self {
-        Self { files: files.clone() }
+        Self { files: files.clone(), folder: Some(FOLDER) }
+    }
+
+    /// The files of a folder that clients write too.
+    pub(crate) fn shared(root: PathBuf) -> Result<Self, AppError> {
+        Ok(Self { files: Files::open_shared(root)?, folder: None })
+    }
+
+    fn place(&self, parts: &[String]) -> Path {
+        self.folder.into_iter().chain(parts.iter().map(String::as_str)).collect()
+    }
+
+    fn is_folder(&self, parts: &[String]) -> bool {
+        self.files.root.join(self.place(parts).as_ref()).is_dir()
+    }
+
+    async fn is_below_a_file(&self, parts: &[String]) -> bool {
+        for end in 1..parts.len() {
+            if self.files.store.head(&self.place(&parts[..end])).await.is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Why a file cannot have that path.
+    async fn in_the_way(&self, parts: &[String]) -> Option<AppError> {
+        if self.is_folder(parts) {
+            return Some(AppError::Invalid(format!("'{}' is a folder", shown(parts))));
+        }
+        if self.is_below_a_file(parts).await {
+            return Some(AppError::Invalid(format!("a part of '{}' is a file, and no folder", shown(parts))));
+        }
+        None
     }
 
     /// Stores a file, instead of one that was there. Goes on when nobody waits for it any more, so that an upload that
@@ -70,12 +101,13 @@ impl Repository {
         parts: Vec<String>,
         stream: impl Stream<Item = Result<Bytes, E>> + Unpin + Send + 'static,
     ) -> Result<u64, AppError> {
-        let files = self.files.clone();
+        let this = self.clone();
         let upload = async move {
-            let (temporary, size) = files.receive(MAX_FILE, stream, |_| {}).await?;
-            let Err(error) = files.publish(&temporary, &place(&parts)).await else { return Ok(size) };
-            files.discard(&temporary).await;
-            Err(in_the_way(&files, &parts).await.unwrap_or(error))
+            let (temporary, size) = this.files.receive(MAX_FILE, stream, |_| {}).await?;
+            let published = this.files.publish(&temporary, &this.place(&parts)).await;
+            let Err(error) = published else { return Ok(size) };
+            this.files.discard(&temporary).await;
+            Err(this.in_the_way(&parts).await.unwrap_or(error))
         };
         tokio::spawn(upload).await.map_err(|error| AppError::Internal(error.to_string()))?
     }
@@ -84,13 +116,13 @@ impl Repository {
     pub async fn get(&self, parts: &[String], range: Option<GetRange>) -> Result<Found, AppError> {
         let options = GetOptions { range, ..GetOptions::default() };
         let absent = || AppError::not_found("artifact", &shown(parts), "");
-        if parts.is_empty() || is_folder(&self.files, parts) {
+        if parts.is_empty() || self.is_folder(parts) {
             return Err(AppError::Invalid(format!(
                 "Artifact path refers to a directory, not a file: '{}'",
                 shown(parts)
             )));
         }
-        match self.files.store.get_opts(&place(parts), options).await {
+        match self.files.store.get_opts(&self.place(parts), options).await {
             Ok(found) => Ok(Found {
                 size: found.meta.size,
                 range: found.range.clone(),
@@ -100,18 +132,22 @@ impl Repository {
             }),
             Err(object_store::Error::NotFound { .. }) => Err(absent()),
             // A part of the path is a file.
-            Err(_) if is_below_a_file(&self.files, parts).await => Err(absent()),
+            Err(_) if self.is_below_a_file(parts).await => Err(absent()),
             Err(error) => Err(unavailable(&error)),
         }
     }
 
     /// What lies in a folder, by name; nothing when there is none.
     pub async fn list(&self, parts: &[String]) -> Result<Vec<Entry>, AppError> {
-        if !is_folder(&self.files, parts) {
+        if !self.is_folder(parts) {
             return Ok(Vec::new());
         }
-        let found =
-            self.files.store.list_with_delimiter(Some(&place(parts))).await.map_err(|e| unavailable(&e))?;
+        let found = self
+            .files
+            .store
+            .list_with_delimiter(Some(&self.place(parts)))
+            .await
+            .map_err(|e| unavailable(&e))?;
         let name = |path: &Path| path.filename().and_then(percent_decoded).unwrap_or_default();
         let folders = found.common_prefixes.iter().map(|path| Entry { name: name(path), size: None });
         let files =
@@ -126,40 +162,16 @@ impl Repository {
         if parts.is_empty() {
             return Err(AppError::Invalid("name what is to be deleted; this path is empty".to_owned()));
         }
-        if !is_folder(&self.files, parts) {
-            return match self.files.store.delete(&place(parts)).await {
+        if !self.is_folder(parts) {
+            return match self.files.store.delete(&self.place(parts)).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                Err(_) if is_below_a_file(&self.files, parts).await => Ok(()),
+                Err(_) if self.is_below_a_file(parts).await => Ok(()),
                 Err(error) => Err(unavailable(&error)),
             };
         }
         let store = &self.files.store;
-        let all = store.list(Some(&place(parts))).map_ok(|file| file.location).boxed();
+        let all = store.list(Some(&self.place(parts))).map_ok(|file| file.location).boxed();
         let gone = store.delete_stream(all);
         gone.try_for_each(|_| async { Ok(()) }).await.map_err(|e| unavailable(&e))
     }
-}
-
-fn is_folder(files: &Files, parts: &[String]) -> bool {
-    files.root.join(place(parts).as_ref()).is_dir()
-}
-
-async fn is_below_a_file(files: &Files, parts: &[String]) -> bool {
-    for end in 1..parts.len() {
-        if files.store.head(&place(&parts[..end])).await.is_ok() {
-            return true;
-        }
-    }
-    false
-}
-
-/// Why a file cannot have that path.
-async fn in_the_way(files: &Files, parts: &[String]) -> Option<AppError> {
-    if is_folder(files, parts) {
-        return Some(AppError::Invalid(format!("'{}' is a folder", shown(parts))));
-    }
-    if is_below_a_file(files, parts).await {
-        return Some(AppError::Invalid(format!("a part of '{}' is a file, and no folder", shown(parts))));
-    }
-    None
 }

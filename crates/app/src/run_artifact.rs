@@ -1,10 +1,15 @@
 //! Files of runs, logged models and registered versions: where they lie, who may read, write and delete them.
 
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use futures::stream;
 use greenlight_domain::role::{Action, Actor};
 use greenlight_store::Connection;
 
 pub use object_store::GetRange;
 
+use crate::repository::Repository;
 pub use crate::repository::{Entry, Found};
 
 use crate::location::{authority_and_path, below, scheme};
@@ -21,23 +26,49 @@ pub enum Owner<'a> {
     Version(&'a str, &'a str),
 }
 
-/// Folder of an owner's files, in our own repository.
-async fn root(connection: &mut Connection, owner: Owner<'_>) -> Result<(String, Vec<String>), AppError> {
+/// Where an owner's files lie: the URI, the repository and the parts of the path in it.
+struct Root<'a> {
+    uri: String,
+    repository: &'a Repository,
+    parts: Vec<String>,
+}
+
+async fn root<'a>(app: &'a App, owner: Owner<'_>) -> Result<Root<'a>, AppError> {
+    let mut connection = app.store.read().await?;
     let uri = match owner {
-        Owner::Run(id) => run::find(connection, id).await?.artifact_uri,
-        Owner::LoggedModel(id) => logged_model::find_active(connection, id).await?.artifact_uri,
+        Owner::Run(id) => run::find(&mut connection, id).await?.artifact_uri,
+        Owner::LoggedModel(id) => logged_model::find_active(&mut connection, id).await?.artifact_uri,
         Owner::Version(name, version) => {
             let version = greenlight_domain::registry::version_number(version)?;
-            let found = registered_version::find(connection, name, version).await?;
-            resolved(connection, &found.storage_location).await?
+            let found = registered_version::find(&mut connection, name, version).await?;
+            resolved(&mut connection, &found.storage_location).await?
         }
     };
-    let parts = kept(&uri).ok_or_else(|| {
+    let own = kept(&uri).map(|parts| (&app.repository, parts));
+    let found = own.or_else(|| {
+        let shared = app.shared_repository.as_ref()?;
+        Some((shared, below_root(&uri, &app.artifact_root)?))
+    });
+    let (repository, parts) = found.ok_or_else(|| {
         AppError::Invalid(format!(
             "the files lie at '{uri}', which this server does not read; use a client that may read it"
         ))
     })?;
-    Ok((uri, parts))
+    Ok(Root { uri, repository, parts })
+}
+
+/// The path of a folder that a URI or a path names.
+pub(crate) fn local(uri: &str) -> Option<&str> {
+    let is_local = scheme(uri).is_none_or(|scheme| scheme == "file");
+    let (host, path) = authority_and_path(uri);
+    (is_local && host.is_none_or(|host| host == "localhost") && path.starts_with('/')).then_some(path)
+}
+
+/// The parts of a local place below the root of the artifacts, which is local too.
+fn below_root(uri: &str, root: &str) -> Option<Vec<String>> {
+    let (path, root) = (local(uri)?, local(root)?.trim_end_matches('/'));
+    let rest = path.strip_prefix(root).filter(|rest| rest.starts_with('/'))?;
+    below(rest.trim_start_matches('/')).ok()
 }
 
 /// A place without `runs:`, which names the folder of a run.
@@ -59,7 +90,7 @@ pub(crate) fn kept(uri: &str) -> Option<Vec<String>> {
     ours.then(|| below(path.trim_start_matches('/')).ok()).flatten()
 }
 
-/// What an owner has at a path: the URI of its folder, the path as it is used, and the entries.
+/// What an owner has at a path: the URI of its folder, and the entries.
 pub async fn list(
     app: &App,
     actor: &Actor,
@@ -68,9 +99,10 @@ pub async fn list(
 ) -> Result<(String, Vec<Entry>), AppError> {
     allow(actor, Action::Read)?;
     let inner = below(path)?;
-    let (uri, mut parts) = root(&mut *app.store.read().await?, owner).await?;
-    parts.extend(inner);
-    Ok((uri, app.repository.list(&parts).await?))
+    let mut root = root(app, owner).await?;
+    root.parts.extend(inner);
+    let entries = root.repository.list(&root.parts).await?;
+    Ok((root.uri, entries))
 }
 
 /// Opens a file of an owner.
@@ -83,18 +115,23 @@ pub async fn open(
 ) -> Result<Found, AppError> {
     allow(actor, Action::Download)?;
     let inner = below(path)?;
-    let (_, mut parts) = root(&mut *app.store.read().await?, owner).await?;
-    parts.extend(inner);
-    app.repository.get(&parts, range).await
+    let mut root = root(app, owner).await?;
+    root.parts.extend(inner);
+    root.repository.get(&root.parts, range).await
 }
 
-/// Where a run's file of that path is to be written.
-pub async fn place(app: &App, actor: &Actor, run_id: &str, path: &str) -> Result<Vec<String>, AppError> {
+/// Stores a small file of a run.
+pub async fn put(app: &App, actor: &Actor, run_id: &str, path: &str, bytes: Bytes) -> Result<(), AppError> {
     allow(actor, Action::Train)?;
     let inner = below(path)?;
-    let (_, mut parts) = root(&mut *app.store.read().await?, Owner::Run(run_id)).await?;
-    parts.extend(inner);
-    Ok(parts)
+    if bytes.is_empty() {
+        return Err(AppError::Invalid("Request must specify data.".to_owned()));
+    }
+    let mut root = root(app, Owner::Run(run_id)).await?;
+    root.parts.extend(inner);
+    let whole = stream::iter([Ok::<_, Infallible>(bytes)]);
+    root.repository.put(root.parts, whole).await?;
+    Ok(())
 }
 
 /// A path in the repository, whoever owns it.

@@ -84,20 +84,24 @@ pub async fn log_outputs(
     Ok(())
 }
 
+/// Refuses to look for data sets nowhere, or in too many places.
+pub fn check_experiments(count: usize) -> Result<(), AppError> {
+    match count {
+        0 => Err(AppError::Invalid(
+            "SearchDatasets request must specify at least one experiment_id.".to_owned(),
+        )),
+        1..=MAX_EXPERIMENTS => Ok(()),
+        _ => Err(AppError::Invalid(format!(
+            "SearchDatasets request cannot specify more than {MAX_EXPERIMENTS} experiment_ids. Received {count} \
+             experiment_ids."
+        ))),
+    }
+}
+
 /// The data sets that runs of these experiments read.
 pub async fn summaries(app: &App, actor: &Actor, experiments: &[i64]) -> Result<Vec<Summary>, AppError> {
     allow(actor, Action::Read)?;
-    if experiments.is_empty() {
-        return Err(AppError::Invalid(
-            "SearchDatasets request must specify at least one experiment_id.".to_owned(),
-        ));
-    }
-    if experiments.len() > MAX_EXPERIMENTS {
-        return Err(AppError::Invalid(format!(
-            "SearchDatasets request cannot specify more than {MAX_EXPERIMENTS} experiment_ids. Received {} experiment_ids.",
-            experiments.len()
-        )));
-    }
+    check_experiments(experiments.len())?;
     let mut connection = app.store.read().await?;
     Ok(logged_dataset::summaries(&mut connection, experiments, MAX_SUMMARIES).await?)
 }

@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub database: Option<String>,
     /// Folder of the artifacts, when servers share it; in the data folder when absent.
     pub artifacts: Option<PathBuf>,
+    /// Where clients put the artifacts of new experiments: a URI; through this server when absent.
+    pub artifact_root: Option<String>,
     /// Where keys and values lie: `redis://…`; a folder of the data when absent.
     pub online: Option<String>,
     /// Address.
@@ -59,6 +61,7 @@ impl Settings {
             data,
             database: None,
             artifacts: None,
+            artifact_root: None,
             online: None,
             listen,
             settle_every: None,
@@ -160,6 +163,7 @@ pub(crate) async fn open(settings: &Settings) -> Result<Arc<App>, Failure> {
         lake: Arc::new(LocalLake::open(data.join("lake")).map_err(AppError::from)?),
         runtime: Arc::new(Runtime),
         artifacts: Artifacts::open(artifacts)?,
+        artifact_root: settings.artifact_root.clone(),
         online,
         courier: Arc::new(courier),
         clock: Clock::System,

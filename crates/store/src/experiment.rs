@@ -45,23 +45,37 @@ pub(crate) fn of_row(row: Row) -> Experiment {
     }
 }
 
-/// Adds an experiment and returns its number; without a location its artifacts lie with ours, under that number.
-/// Fails with `Conflict` when the name is taken.
+/// Where artifacts lie that this server keeps itself.
+pub const OWN_ROOT: &str = "mlflow-artifacts:/";
+
+/// Where the artifacts of an experiment lie.
+#[derive(Debug, Clone, Copy)]
+pub enum Location<'a> {
+    /// There.
+    At(&'a str),
+    /// Below that, under the number of the experiment.
+    Below(&'a str),
+}
+
+/// Adds an experiment and returns its number. Fails with `Conflict` when the name is taken.
 pub async fn insert(
     connection: &mut Connection,
     name: &str,
-    artifact_location: Option<&str>,
+    location: Location<'_>,
     stamp: Stamp<'_>,
 ) -> Result<i64, StoreError> {
     let id = counter::next(connection, "experiment").await?;
-    let ours = format!("mlflow-artifacts:/{id}");
+    let location = match location {
+        Location::At(location) => location.to_owned(),
+        Location::Below(root) => format!("{}/{id}", root.trim_end_matches('/')),
+    };
     sqlx::query(
         "insert into experiment (id, name, artifact_location, created_at, updated_at, created_by) \
          values ($1, $2, $3, $4, $4, $5)",
     )
     .bind(id)
     .bind(name)
-    .bind(artifact_location.unwrap_or(&ours))
+    .bind(location)
     .bind(stamp.at.0)
     .bind(stamp.actor)
     .execute(connection)

@@ -4,6 +4,7 @@ use greenlight_domain::time::Micros;
 use serde::Serialize;
 use sqlx::AssertSqlSafe;
 
+use crate::experiment::{Location, OWN_ROOT};
 use crate::logged_dataset::RunInput;
 use crate::metric::{Latest, Point};
 use crate::run_model::ModelOutput;
@@ -119,7 +120,7 @@ pub async fn insert(connection: &mut Connection, run: &Run) -> Result<(), StoreE
         found.id
     } else {
         let stamp = Stamp { at: run.started_at, actor: &run.author };
-        experiment::insert(connection, &run.experiment, None, stamp).await?
+        experiment::insert(connection, &run.experiment, Location::Below(OWN_ROOT), stamp).await?
     };
     let number = counter::next(connection, "run").await?;
     sqlx::query(

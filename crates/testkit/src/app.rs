@@ -88,6 +88,7 @@ async fn start(
         lake: Arc::clone(lake) as Arc<dyn greenlight_app::lake::Lake>,
         runtime: Arc::new(ColumnRuntime) as Arc<dyn ModelRuntime>,
         artifacts: Artifacts::open(folder.path().join("artifacts")).unwrap(),
+        artifact_root: None,
         online: online.clone(),
         courier: Arc::new(Nobody),
         clock: clock.clone(),

@@ -1,7 +1,7 @@
 //! Failures as pages: one mapper from [`AppError`] to a status and a sentence that says what to do.
 
 use axum::Json;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use greenlight_app::{AppError, Kind};
 use greenlight_domain::role::Actor;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -72,8 +72,22 @@ pub(crate) fn respond(actor: Option<&Actor>, error: &AppError, instead: Option<S
     (status, Html(error_page(actor, error).into_string())).into_response()
 }
 
+/// The address without doubled slashes, which clients make when they join two parts.
+fn squeezed(uri: &Uri) -> Option<String> {
+    if !uri.path().contains("//") {
+        return None;
+    }
+    let parts: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    // It begins with one slash, so it stays at this host.
+    Some(format!("/{}{query}", parts.join("/")))
+}
+
 /// Where no route leads: a page for people, a problem (RFC 9457) for programs.
 pub(crate) async fn missing(uri: Uri, headers: HeaderMap) -> Response {
+    if let Some(squeezed) = squeezed(&uri) {
+        return Redirect::permanent(&squeezed).into_response();
+    }
     let error = AppError::not_found("page", uri.path(), "check the address");
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/html") {
@@ -84,4 +98,16 @@ pub(crate) async fn missing(uri: Uri, headers: HeaderMap) -> Response {
         "code": error.code(), "detail": error.to_string(),
     });
     (StatusCode::NOT_FOUND, [(CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubled_slashes_lead_to_one_address_of_this_host() {
+        let squeezed = |uri: &'static str| squeezed(&Uri::from_static(uri));
+        assert_eq!(squeezed("//model-versions//get?a=//b").as_deref(), Some("/model-versions/get?a=//b"));
+        assert_eq!(squeezed("/a/b"), None);
+    }
 }

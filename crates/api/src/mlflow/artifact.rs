@@ -290,15 +290,10 @@ async fn upload_of_page(
     allow(&caller.0, Action::Train)?;
     let id = needed(asked.run_uuid.as_ref(), "run_uuid")?;
     let path = needed(asked.path.as_ref(), "path")?;
-    let parts = run_artifact::place(&state.app, &caller.0, id, path).await?;
     let bytes = axum::body::to_bytes(body, MAX_PAGE_UPLOAD)
         .await
         .map_err(|_| MlflowError::invalid("Artifact size is too large. Max size is 10MB."))?;
-    if bytes.is_empty() {
-        return Err(MlflowError::invalid("Request must specify data."));
-    }
-    let whole = futures::stream::iter([Ok::<_, std::convert::Infallible>(bytes)]);
-    state.app.repository.put(parts, whole).await?;
+    run_artifact::put(&state.app, &caller.0, id, path, bytes).await?;
     Ok([(header::CONTENT_TYPE, "application/json")])
 }
 

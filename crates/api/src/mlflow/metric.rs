@@ -59,27 +59,30 @@ fn point<'a>(
     Ok((point, of_model))
 }
 
-async fn log(state: &ApiState, call: &Call, batch: Batch<'_>) -> Answer {
-    run::log(&state.app, &call.actor, call.fields().run_id()?, batch).await?;
+async fn log(state: &ApiState, call: &Call, run_id: &str, batch: Batch<'_>) -> Answer {
+    run::log(&state.app, &call.actor, run_id, batch).await?;
     Ok(Json(json!({})))
 }
 
 async fn log_metric(State(state): State<ApiState>, Change(call): Change) -> Answer {
+    let id = call.fields().run_id()?;
     let (point, of_model) = point(call.fields(), &missing)?;
     let of_models = of_model.into_iter().collect();
-    log(&state, &call, Batch { metrics: vec![point], of_models, single: true, ..Batch::default() }).await
+    log(&state, &call, id, Batch { metrics: vec![point], of_models, single: true, ..Batch::default() }).await
 }
 
 async fn log_param(State(state): State<ApiState>, Change(call): Change) -> Answer {
     let fields = call.fields();
-    let params = vec![(fields.needed("key")?, fields.any_text("value")?)];
-    log(&state, &call, Batch { params, single: true, ..Batch::default() }).await
+    let id = fields.run_id()?;
+    let params = vec![(fields.needed("key")?, fields.given("value")?.unwrap_or_default())];
+    log(&state, &call, id, Batch { params, single: true, ..Batch::default() }).await
 }
 
 async fn set_tag(State(state): State<ApiState>, Change(call): Change) -> Answer {
     let fields = call.fields();
-    let tags = vec![(fields.needed("key")?, fields.any_text("value")?)];
-    log(&state, &call, Batch { tags, single: true, ..Batch::default() }).await
+    let id = fields.run_id()?;
+    let tags = vec![(fields.needed("key")?, fields.given("value")?.unwrap_or_default())];
+    log(&state, &call, id, Batch { tags, single: true, ..Batch::default() }).await
 }
 
 async fn delete_tag(State(state): State<ApiState>, Change(call): Change) -> Answer {
@@ -90,7 +93,7 @@ async fn delete_tag(State(state): State<ApiState>, Change(call): Change) -> Answ
 
 async fn log_batch(State(state): State<ApiState>, Change(call): Change) -> Answer {
     let fields = call.fields();
-    fields.needed("run_id")?;
+    let id = fields.needed("run_id")?;
     let (mut metrics, mut of_models) = (Vec::new(), Vec::new());
     for (at, metric) in fields.messages("metrics")?.into_iter().enumerate() {
         let (point, of_model) = point(metric, &|name| missing(&format!("metrics[{at}].{name}")))?;
@@ -98,7 +101,7 @@ async fn log_batch(State(state): State<ApiState>, Change(call): Change) -> Answe
         of_models.extend(of_model);
     }
     let (params, tags) = (fields.pairs("params")?, fields.pairs("tags")?);
-    log(&state, &call, Batch { metrics, params, tags, of_models, single: false }).await
+    log(&state, &call, id, Batch { metrics, params, tags, of_models, single: false }).await
 }
 
 async fn history(State(state): State<ApiState>, call: Call) -> Answer {

@@ -199,6 +199,7 @@ async fn log_model(State(state): State<ApiState>, Change(call): Change) -> Answe
 
 async fn search_datasets(State(state): State<ApiState>, call: Call) -> Answer {
     let experiments = call.fields().texts("experiment_ids").unwrap_or_default();
+    run_input::check_experiments(experiments.len())?;
     let experiments = experiments.into_iter().map(experiment_id).collect::<Result<Vec<_>, _>>()?;
     let found = run_input::summaries(&state.app, &call.actor, &experiments).await?;
     let summary = |summary: &Summary| {

@@ -24,6 +24,10 @@ pub(crate) struct Serve {
     /// Folder of the artifacts; in the data folder when left out. Servers that share a database must share it.
     #[arg(long, env = "GREENLIGHT_ARTIFACTS")]
     artifacts: Option<PathBuf>,
+    /// Where MLflow's clients put the artifacts of new experiments, such as s3://bucket/path, which they then write and read
+    /// themselves. Through this server into the folder of the artifacts when left out.
+    #[arg(long, value_name = "URI")]
+    default_artifact_root: Option<String>,
     /// Where tables of batch predictions lie: the data folder when left out, or redis://… or rediss://…
     #[arg(long, env = "GREENLIGHT_ONLINE", hide_env_values = true)]
     online: Option<String>,
@@ -97,6 +101,7 @@ impl Serve {
         Settings {
             database: self.database.clone(),
             artifacts: self.artifacts.clone(),
+            artifact_root: self.default_artifact_root.clone(),
             online: self.online.clone(),
             settle_every: (self.settle_every > 0).then(|| Duration::from_secs(self.settle_every)),
             max_connections: self.max_connections,

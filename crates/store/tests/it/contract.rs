@@ -15,6 +15,7 @@ use greenlight_domain::route::Routes;
 use greenlight_domain::run_search::{parse_filter, parse_order};
 use greenlight_domain::time::Micros;
 use greenlight_store::endpoint::{SettleCursor, SettleIntent};
+use greenlight_store::experiment::{Location, OWN_ROOT};
 use greenlight_store::experiment_search::ExperimentSearch;
 use greenlight_store::ledger::StatisticRow;
 use greenlight_store::metric::{Page, Point};
@@ -30,6 +31,7 @@ use greenlight_store::{
 };
 use serde_json::json;
 
+const OURS: Location<'static> = Location::Below(OWN_ROOT);
 const NOW: Stamp<'static> = Stamp { at: Micros(1_000_000), actor: "dana" };
 
 fn document(value: serde_json::Value) -> Document {
@@ -382,11 +384,11 @@ pub(crate) async fn experiments_have_names_of_their_own_and_tags(store: &Store) 
         (default.name.as_str(), default.artifact_location.as_str()),
         ("Default", "mlflow-artifacts:/0")
     );
-    let id = experiment::insert(&mut tx, "churn", None, NOW).await.unwrap();
-    let elsewhere = experiment::insert(&mut tx, "far", Some("file:///far"), NOW).await.unwrap();
+    let id = experiment::insert(&mut tx, "churn", OURS, NOW).await.unwrap();
+    let elsewhere = experiment::insert(&mut tx, "far", Location::At("file:///far"), NOW).await.unwrap();
     tx.commit().await.unwrap();
     let mut tx = store.begin().await.unwrap();
-    assert!(matches!(experiment::insert(&mut tx, "churn", None, NOW).await, Err(StoreError::Conflict)));
+    assert!(matches!(experiment::insert(&mut tx, "churn", OURS, NOW).await, Err(StoreError::Conflict)));
     drop(tx);
     let mut tx = store.begin().await.unwrap();
     experiment::set_tag(&mut tx, id, "team", "risk").await.unwrap();
@@ -406,7 +408,7 @@ pub(crate) async fn experiments_are_found_as_mlflow_finds_them(store: &Store) {
     let mut tx = store.begin().await.unwrap();
     for (name, at) in [("churn", 2_000_000), ("Chips", 1_000_000)] {
         let id =
-            experiment::insert(&mut tx, name, None, Stamp { at: Micros(at), actor: "dana" }).await.unwrap();
+            experiment::insert(&mut tx, name, OURS, Stamp { at: Micros(at), actor: "dana" }).await.unwrap();
         experiment::set_tag(&mut tx, id, "team", name).await.unwrap();
     }
     for (filter, order, expected) in [
@@ -443,7 +445,7 @@ async fn begin_run(tx: &mut Transaction, id: &str, experiment_id: i64) -> i64 {
 
 pub(crate) async fn an_experiment_takes_its_runs_along(store: &Store) {
     let mut tx = store.begin().await.unwrap();
-    let id = experiment::insert(&mut tx, "churn", None, NOW).await.unwrap();
+    let id = experiment::insert(&mut tx, "churn", OURS, NOW).await.unwrap();
     let early = begin_run(&mut tx, "early", id).await;
     begin_run(&mut tx, "late", id).await;
     run::set_deleted(&mut tx, early, Some(Micros(1))).await.unwrap();

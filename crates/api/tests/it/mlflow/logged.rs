@@ -184,5 +184,5 @@ async fn a_logged_model_becomes_a_version() {
     let model = client.get(&format!("logged-models/{id}")).await.json;
     let tags = model["model"]["info"]["tags"].as_array().unwrap();
     let known = tags.iter().find(|tag| tag["key"] == "mlflow.modelVersions").unwrap();
-    assert_eq!(known["value"], json!(r#"[{"name":"churn","version":1}]"#));
+    assert_eq!(known["value"], json!(r#"[{"name": "churn", "version": 1}]"#));
 }
