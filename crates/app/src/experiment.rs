@@ -11,6 +11,7 @@ use serde_json::json;
 pub use greenlight_store::experiment::Experiment;
 
 use crate::location::{check_host, scheme};
+use crate::run_artifact::is_proxy;
 use crate::{App, AppError, allow};
 
 /// An experiment to create.
@@ -66,6 +67,9 @@ fn absolute(location: &str) -> Result<String, AppError> {
 
 /// Refuses what can be no root of the artifacts of new experiments.
 pub(crate) fn check_root(root: &str) -> Result<(), AppError> {
+    if is_proxy(root) {
+        return Ok(());
+    }
     check_location(root)?;
     if root.starts_with('/') || scheme(root).is_some() {
         return Ok(());

@@ -111,7 +111,11 @@ pub async fn create(app: &App, actor: &Actor, new: RegisterName) -> Result<Regis
         app,
         &mut transaction,
         event,
-        || json!({ "name": new.name, "tags": told(&new.tags), "description": new.description }),
+        vec![
+            ("name", json!(new.name)),
+            ("tags", json!(told(&new.tags))),
+            ("description", json!(new.description)),
+        ],
     )
     .await?;
     transaction.commit().await.map_err(StoreError::from)?;
@@ -211,7 +215,7 @@ pub async fn set_tag(
     let found = find(&mut transaction, name).await?;
     tag::set(&mut transaction, Tags::RegisteredModel, found.number, &[(key, value)]).await?;
     if is_prompt(&found.tags) {
-        let data = || json!({ "name": name, "key": key, "value": value });
+        let data = vec![("name", json!(name)), ("key", json!(key)), ("value", json!(value))];
         announce(app, &mut transaction, ("prompt_tag", "set"), data).await?;
     }
     let changed = find(&mut transaction, name).await?;
@@ -233,7 +237,7 @@ pub async fn delete_tag(
     let found = find(&mut transaction, name).await?;
     tag::delete(&mut transaction, Tags::RegisteredModel, found.number, key).await?;
     if is_prompt(&found.tags) {
-        let data = || json!({ "name": name, "key": key });
+        let data = vec![("name", json!(name)), ("key", json!(key))];
         announce(app, &mut transaction, ("prompt_tag", "deleted"), data).await?;
     }
     let changed = find(&mut transaction, name).await?;
@@ -298,7 +302,7 @@ pub async fn set_alias(
     app.audit(&mut transaction, actor, "registered_model.set_alias", name, detail).await?;
     let changed = find(&mut transaction, name).await?;
     let entity = if is_prompt(&changed.tags) { "prompt_alias" } else { "model_version_alias" };
-    let data = || json!({ "name": name, "alias": alias, "version": version });
+    let data = vec![("name", json!(name)), ("alias", json!(alias)), ("version", json!(version))];
     announce(app, &mut transaction, (entity, "created"), data).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(changed)
@@ -322,7 +326,7 @@ pub async fn delete_alias(
     }
     let changed = find(&mut transaction, name).await?;
     let entity = if is_prompt(&changed.tags) { "prompt_alias" } else { "model_version_alias" };
-    let data = || json!({ "name": name, "alias": alias });
+    let data = vec![("name", json!(name)), ("alias", json!(alias))];
     announce(app, &mut transaction, (entity, "deleted"), data).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(changed)

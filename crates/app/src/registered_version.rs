@@ -126,21 +126,33 @@ async fn announce_version(
     let description = Some(&new.description).filter(|text| !text.is_empty());
     if is_prompt(&new.tags) {
         let template = new.tags.iter().rev().find(|(key, _)| key == PROMPT_TEXT).map(|(_, text)| text);
-        return announce(app, connection, ("prompt_version", "created"), || {
-            json!({
-                "name": made.name, "version": made.version.to_string(), "template": template,
-                "tags": told(&new.tags), "description": description,
-            })
-        })
+        return announce(
+            app,
+            connection,
+            ("prompt_version", "created"),
+            vec![
+                ("name", json!(made.name)),
+                ("version", json!(made.version.to_string())),
+                ("template", json!(template)),
+                ("tags", json!(told(&new.tags))),
+                ("description", json!(description)),
+            ],
+        )
         .await;
     }
-    announce(app, connection, ("model_version", "created"), || {
-        json!({
-            "name": made.name, "version": made.version.to_string(), "source": made.source,
-            "run_id": made.run_id.as_ref().filter(|id| !id.is_empty()), "tags": told(&new.tags),
-            "description": description,
-        })
-    })
+    announce(
+        app,
+        connection,
+        ("model_version", "created"),
+        vec![
+            ("name", json!(made.name)),
+            ("version", json!(made.version.to_string())),
+            ("source", json!(made.source)),
+            ("run_id", json!(made.run_id.as_ref().filter(|id| !id.is_empty()))),
+            ("tags", json!(told(&new.tags))),
+            ("description", json!(description)),
+        ],
+    )
     .await
 }
 
@@ -209,7 +221,12 @@ pub async fn set_stage(
     let detail = json!({ "version": version, "from": found.stage, "to": to.as_str(), "archived": archived });
     app.audit(&mut transaction, actor, "registered_version.set_stage", name, detail).await?;
     let changed = find(&mut transaction, name, version).await?;
-    let data = || json!({ "name": name, "version": version.to_string(), "from_stage": found.stage, "stage": changed.stage });
+    let data = vec![
+        ("name", json!(name)),
+        ("version", json!(version.to_string())),
+        ("from_stage", json!(found.stage)),
+        ("stage", json!(changed.stage)),
+    ];
     announce(app, &mut transaction, ("model_version", "updated"), data).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(changed)
@@ -243,7 +260,12 @@ pub async fn set_tag(
     tag::set(&mut transaction, Tags::RegisteredVersion, found.number, &[(key, value)]).await?;
     let prompt = is_of_prompt(&mut transaction, name).await?;
     let entity = if prompt { "prompt_version_tag" } else { "model_version_tag" };
-    let data = || json!({ "name": name, "version": version.to_string(), "key": key, "value": value });
+    let data = vec![
+        ("name", json!(name)),
+        ("version", json!(version.to_string())),
+        ("key", json!(key)),
+        ("value", json!(value)),
+    ];
     announce(app, &mut transaction, (entity, "set"), data).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(found)
@@ -264,7 +286,7 @@ pub async fn delete_tag(
     tag::delete(&mut transaction, Tags::RegisteredVersion, found.number, key).await?;
     let prompt = is_of_prompt(&mut transaction, name).await?;
     let entity = if prompt { "prompt_version_tag" } else { "model_version_tag" };
-    let data = || json!({ "name": name, "version": version.to_string(), "key": key });
+    let data = vec![("name", json!(name)), ("version", json!(version.to_string())), ("key", json!(key))];
     announce(app, &mut transaction, (entity, "deleted"), data).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(found)

@@ -44,7 +44,8 @@ async fn root<'a>(app: &'a App, owner: Owner<'_>) -> Result<Root<'a>, AppError> 
             resolved(&mut connection, &found.storage_location).await?
         }
     };
-    let own = kept(&uri).map(|parts| (&app.repository, parts));
+    let own = kept(&uri).or_else(|| behind_proxy(&uri, &app.artifact_root));
+    let own = own.map(|parts| (&app.repository, parts));
     let found = own.or_else(|| {
         let shared = app.shared_repository.as_ref()?;
         Some((shared, below_root(&uri, &app.artifact_root)?))
@@ -55,6 +56,21 @@ async fn root<'a>(app: &'a App, owner: Owner<'_>) -> Result<Root<'a>, AppError> 
         ))
     })?;
     Ok(Root { uri, repository, parts })
+}
+
+/// Where the proxy answers, as it stands in the URL of a server.
+const PROXY: &str = "/api/2.0/mlflow-artifacts/artifacts";
+
+/// Whether a URL is that of the proxy of a server.
+pub(crate) fn is_proxy(url: &str) -> bool {
+    let is_http = scheme(url).is_some_and(|scheme| matches!(scheme.as_str(), "http" | "https"));
+    is_http && authority_and_path(url).1.trim_end_matches('/').ends_with(PROXY)
+}
+
+/// The parts of a place behind this server's own proxy, when the root of the artifacts is its URL.
+fn behind_proxy(uri: &str, root: &str) -> Option<Vec<String>> {
+    let rest = uri.strip_prefix(root.trim_end_matches('/')).filter(|_| is_proxy(root))?;
+    rest.starts_with('/').then(|| below(rest.trim_start_matches('/')).ok()).flatten()
 }
 
 /// The path of a folder that a URI or a path names.

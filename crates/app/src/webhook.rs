@@ -16,6 +16,7 @@ use greenlight_domain::webhook::{WebhookEvent, check_webhook_name};
 use greenlight_store::webhook::Delivery;
 use greenlight_store::{Connection, StoreError};
 use hmac::{Hmac, Mac};
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -216,7 +217,7 @@ pub async fn test(
         id: uuid::Uuid::new_v4().to_string(),
         url: webhook.url,
         secret: webhook.secret,
-        body: body(event, now, event.example()),
+        body: body(event, now, event.example())?,
         attempts: 0,
     };
     Ok(match send(app, &delivery).await {
@@ -225,15 +226,29 @@ pub async fn test(
     })
 }
 
+/// Fields of an event in the order in which they are written.
+#[derive(Debug)]
+struct Data(Vec<(&'static str, Value)>);
+
+impl Serialize for Data {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+#[derive(Serialize)]
+struct Message {
+    entity: &'static str,
+    action: &'static str,
+    timestamp: String,
+    data: Data,
+}
+
 /// The message of an event.
-fn body(event: WebhookEvent, at: Micros, data: Value) -> String {
-    let message = json!({
-        "entity": event.entity,
-        "action": event.action,
-        "timestamp": at.to_string(),
-        "data": data,
-    });
-    message.to_string()
+fn body(event: WebhookEvent, at: Micros, data: Vec<(&'static str, Value)>) -> Result<String, AppError> {
+    let WebhookEvent { entity, action } = event;
+    let message = Message { entity, action, timestamp: at.to_string(), data: Data(data) };
+    serde_json::to_string(&message).map_err(|error| AppError::Internal(error.to_string()))
 }
 
 /// Has the webhooks of an event told, once the transaction is committed.
@@ -241,13 +256,13 @@ pub(crate) async fn announce(
     app: &App,
     connection: &mut Connection,
     (entity, action): (&str, &str),
-    data: impl FnOnce() -> Value,
+    data: Vec<(&'static str, Value)>,
 ) -> Result<(), AppError> {
     let Some(event) = WebhookEvent::of(entity, action) else {
         return Err(AppError::Internal(format!("there is no event {entity}.{action}")));
     };
     let now = app.clock.now();
-    greenlight_store::webhook::enqueue(connection, event, now, || body(event, now, data())).await?;
+    greenlight_store::webhook::enqueue(connection, event, now, &body(event, now, data)?).await?;
     Ok(())
 }
 

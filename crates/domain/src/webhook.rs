@@ -60,38 +60,41 @@ impl WebhookEvent {
         })
     }
 
-    /// What a test of a webhook sends for it.
-    pub fn example(self) -> Value {
+    /// What a test of a webhook sends for it, field by field.
+    pub fn example(self) -> Vec<(&'static str, Value)> {
         let prompt = self.entity.starts_with("prompt");
-        let name = if prompt { "example_prompt" } else { "example_model" };
-        let tags = json!({ "example_key": "example_value" });
+        let name = ("name", json!(if prompt { "example_prompt" } else { "example_model" }));
+        let version = ("version", json!("1"));
+        let tags = ("tags", json!({ "example_key": "example_value" }));
+        let (key, value) = (("key", json!("example_key")), ("value", json!("example_value")));
+        let description = |text: &str| ("description", json!(text));
         match (self.entity, self.action) {
-            ("registered_model" | "prompt", _) => json!({
-                "name": name,
-                "tags": tags,
-                "description": if prompt { "An example prompt" } else { "An example registered model" },
-            }),
+            ("registered_model", _) => vec![name, tags, description("An example registered model")],
+            ("prompt", _) => vec![name, tags, description("An example prompt")],
             ("model_version", "updated") => {
-                json!({ "name": name, "version": "1", "from_stage": "None", "stage": "Production" })
+                vec![name, version, ("from_stage", json!("None")), ("stage", json!("Production"))]
             }
-            ("model_version", _) => json!({
-                "name": name, "version": "1", "source": "models:/123", "run_id": "abcd1234abcd5678", "tags": tags,
-                "description": "An example model version",
-            }),
-            ("prompt_version", _) => json!({
-                "name": name, "version": "1", "template": "Hello {{name}}!", "tags": tags,
-                "description": "An example prompt version",
-            }),
-            ("prompt_tag", "set") => json!({ "name": name, "key": "example_key", "value": "example_value" }),
-            ("prompt_tag", _) => json!({ "name": name, "key": "example_key" }),
-            ("model_version_tag" | "prompt_version_tag", "set") => {
-                json!({ "name": name, "version": "1", "key": "example_key", "value": "example_value" })
-            }
-            ("model_version_tag" | "prompt_version_tag", _) => {
-                json!({ "name": name, "version": "1", "key": "example_key" })
-            }
-            (_, "created") => json!({ "name": name, "alias": "example_alias", "version": "1" }),
-            _ => json!({ "name": name, "alias": "example_alias" }),
+            ("model_version", _) => vec![
+                name,
+                version,
+                ("source", json!("models:/123")),
+                ("run_id", json!("abcd1234abcd5678")),
+                tags,
+                description("An example model version"),
+            ],
+            ("prompt_version", _) => vec![
+                name,
+                version,
+                ("template", json!("Hello {{name}}!")),
+                tags,
+                description("An example prompt version"),
+            ],
+            ("prompt_tag", "set") => vec![name, key, value],
+            ("prompt_tag", _) => vec![name, key],
+            ("model_version_tag" | "prompt_version_tag", "set") => vec![name, version, key, value],
+            ("model_version_tag" | "prompt_version_tag", _) => vec![name, version, key],
+            (_, "created") => vec![name, ("alias", json!("example_alias")), version],
+            _ => vec![name, ("alias", json!("example_alias"))],
         }
     }
 }
@@ -128,7 +131,7 @@ mod tests {
             "Invalid action 'updated' for entity 'registered_model'. Valid actions are: ['created']"
         );
         assert!(WebhookEvent::of("prompt_alias", "deleted").is_some());
-        assert_eq!(event.example()["alias"], "example_alias");
+        assert_eq!(event.example()[1], ("alias", json!("example_alias")));
     }
 
     #[test]

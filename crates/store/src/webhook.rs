@@ -161,12 +161,12 @@ pub async fn delete(connection: &mut Connection, id: &str) -> Result<bool, Store
     Ok(done.rows_affected() > 0)
 }
 
-/// Has every active webhook of an event told; how many there are. `body` is asked for only when there is one.
+/// Has every active webhook of an event told; how many there are.
 pub async fn enqueue(
     connection: &mut Connection,
     event: WebhookEvent,
     now: Micros,
-    body: impl FnOnce() -> String,
+    body: &str,
 ) -> Result<usize, StoreError> {
     let webhooks: Vec<(String,)> = sqlx::query_as(
         "select w.id from webhook_event as e join webhook as w on w.id = e.webhook \
@@ -179,7 +179,6 @@ pub async fn enqueue(
     if webhooks.is_empty() {
         return Ok(0);
     }
-    let body = body();
     for some in webhooks.chunks(rows::AT_ONCE) {
         let text = format!(
             "insert into webhook_delivery (id, webhook, body, attempts, due_at) values {}",
@@ -188,7 +187,7 @@ pub async fn enqueue(
         let mut query = sqlx::query(AssertSqlSafe(text));
         for (webhook,) in some {
             let id = uuid::Uuid::now_v7().to_string();
-            query = query.bind(id).bind(webhook).bind(&body).bind(0_i64).bind(now.0);
+            query = query.bind(id).bind(webhook).bind(body).bind(0_i64).bind(now.0);
         }
         query.execute(&mut *connection).await?;
     }
