@@ -1,7 +1,9 @@
-"""mlflow's tracking client, unmodified: experiments, runs, what is logged to them, and how they are found."""
+"""mlflow's client, unmodified: experiments, runs, what is logged to them, artifacts, data sets, models, the registry."""
 
 import math
 import os
+import pathlib
+import tempfile
 import uuid
 
 import endpoint
@@ -11,9 +13,11 @@ os.environ["MLFLOW_TRACKING_TOKEN"] = os.environ.get("GREENLIGHT_SCIENTIST_TOKEN
 os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
 
 import mlflow
+import pandas
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from check import check, finish, names, same
 
@@ -143,6 +147,84 @@ def _():
     refused("RESOURCE_DOES_NOT_EXIST", client.get_run, "0" * 32)
     refused("RESOURCE_DOES_NOT_EXIST", client.get_experiment, "999999")
     assert client.get_experiment_by_name(f"none {SESSION}") is None
+
+
+@check("artifacts: files and folders are logged, listed, loaded and deleted")
+def _():
+    run = client.create_run(experiment("artifacts")).info.run_id
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        (folder / "größe 1.txt").write_text("hello")
+        (folder / "sub").mkdir()
+        (folder / "sub" / "big.bin").write_bytes(os.urandom(12 << 20))
+        client.log_artifacts(run, str(folder), "all")
+        client.log_text(run, "a,b", "table.csv")
+        assert {(a.path, a.is_dir) for a in client.list_artifacts(run)} == {("all", True), ("table.csv", False)}
+        assert [a.path for a in client.list_artifacts(run, "all")] == ["all/größe 1.txt", "all/sub"]
+        there = pathlib.Path(client.download_artifacts(run, "all", tempfile.mkdtemp(dir=folder)))
+        assert (there / "größe 1.txt").read_text() == "hello"
+        assert (there / "sub" / "big.bin").read_bytes() == (folder / "sub" / "big.bin").read_bytes()
+    repository = get_artifact_repository(client.get_run(run).info.artifact_uri)
+    repository.delete_artifacts("all")
+    assert [a.path for a in client.list_artifacts(run)] == ["table.csv"]
+
+
+@check("a run says which data set it read, and is found by it")
+def _():
+    id = experiment("inputs")
+    mlflow.set_experiment(experiment_id=id)
+    frame = pandas.DataFrame({"age": [40, 30], "bought": [1, 0]})
+    data = mlflow.data.from_pandas(frame, source="s3://bucket/rows.parquet", name="calls", targets="bought")
+    with mlflow.start_run() as run:
+        mlflow.log_input(data, context="training")
+        mlflow.log_input(data, context="training")
+    inputs = client.get_run(run.info.run_id).inputs.dataset_inputs
+    assert len(inputs) == 1 and inputs[0].dataset.digest == data.digest
+    assert [tag.value for tag in inputs[0].tags] == ["training"]
+    asked = "dataset.name = 'calls' and dataset.context = 'training'"
+    assert [found.info.run_id for found in client.search_runs([id], asked)] == [run.info.run_id]
+
+
+class Doubles(mlflow.pyfunc.PythonModel):
+    """A model that needs no library."""
+
+    def predict(self, context, model_input: list[float]) -> list[float]:
+        return [2 * value for value in model_input]
+
+
+@check("log_model, register, alias, load models:/name@alias, copy, stage, delete")
+def _():
+    mlflow.set_experiment(experiment_id=experiment("models"))
+    name = f"doubles {SESSION}"
+    with mlflow.start_run() as run:
+        logged = mlflow.pyfunc.log_model(name="doubles", python_model=Doubles(), registered_model_name=name)
+        mlflow.log_metric("loss", 0.25, model_id=logged.model_id)
+    found = mlflow.get_logged_model(logged.model_id)
+    assert str(found.status) == "READY" and found.source_run_id == run.info.run_id, found.status
+    assert [(metric.key, metric.value) for metric in found.metrics] == [("loss", 0.25)]
+    outputs = client.get_run(run.info.run_id).outputs.model_outputs
+    assert [output.model_id for output in outputs] == [logged.model_id]
+    models = mlflow.search_logged_models([run.info.experiment_id], "metrics.loss < 0.5", output_format="list")
+    assert [model.model_id for model in models] == [logged.model_id]
+
+    version = client.get_model_version(name, "1")
+    assert version.run_id == run.info.run_id and version.source == f"models:/{logged.model_id}", version.source
+    client.set_registered_model_alias(name, "champion", 1)
+    assert list(mlflow.pyfunc.load_model(f"models:/{name}@champion").predict([1.5, 4.0])) == [3.0, 8.0]
+    copied = client.copy_model_version(f"models:/{name}@champion", f"copy {SESSION}")
+    assert list(mlflow.pyfunc.load_model(f"models:/{copied.name}/{copied.version}").predict([1.0])) == [2.0]
+    client.set_model_version_tag(name, "1", "checked", "yes")
+    checked = client.search_model_versions(f"name = '{name}' and tags.checked = 'yes'")
+    assert [int(found.version) for found in checked] == [1], checked
+    client.delete_registered_model_alias(name, "champion")
+    refused("INVALID_PARAMETER_VALUE", client.get_model_version_by_alias, name, "champion")
+    client.delete_registered_model(name)
+    refused("RESOURCE_DOES_NOT_EXIST", client.get_registered_model, name)
+
+
+@check("what is not served is refused by name")
+def _():
+    names(refused("NOT_IMPLEMENTED", client.search_traces, locations=["0"]), "traces")
 
 
 if __name__ == "__main__":

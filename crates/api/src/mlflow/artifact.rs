@@ -208,7 +208,10 @@ fn disposition(name: &str) -> String {
         .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\') { c } else { '_' })
         .collect();
     let encoded = utf8_percent_encode(name, NON_ALPHANUMERIC);
-    if plain == name {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if plain == name && name.chars().all(is_token) {
+        format!("attachment; filename={name}")
+    } else if plain == name {
         format!("attachment; filename=\"{plain}\"")
     } else {
         format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
@@ -342,7 +345,8 @@ mod tests {
 
     #[test]
     fn a_name_is_written_so_that_every_browser_reads_it() {
-        assert_eq!(disposition("a.txt"), "attachment; filename=\"a.txt\"");
+        assert_eq!(disposition("a+1.txt"), "attachment; filename=a+1.txt");
+        assert_eq!(disposition("a(1).txt"), "attachment; filename=\"a(1).txt\"");
         assert_eq!(
             disposition("ü\".txt"),
             "attachment; filename=\"__.txt\"; filename*=UTF-8''%C3%BC%22%2Etxt"
