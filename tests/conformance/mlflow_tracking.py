@@ -1,9 +1,17 @@
 """mlflow's client, unmodified: experiments, runs, what is logged to them, artifacts, data sets, models, the registry."""
 
+import base64
+import contextlib
+import hmac
+import http.server
+import json
 import math
 import os
 import pathlib
+import queue
 import tempfile
+import threading
+import time
 import uuid
 
 import endpoint
@@ -16,6 +24,7 @@ import mlflow
 import pandas
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.entities.webhook import WebhookAction, WebhookEntity, WebhookEvent
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -220,6 +229,67 @@ def _():
     refused("INVALID_PARAMETER_VALUE", client.get_model_version_by_alias, name, "champion")
     client.delete_registered_model(name)
     refused("RESOURCE_DOES_NOT_EXIST", client.get_registered_model, name)
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    """Fails once, and keeps what it is told."""
+
+    told = queue.Queue()
+    failures = 1
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if Receiver.failures:
+            Receiver.failures -= 1
+            self.send_error(503)
+            return
+        Receiver.told.put((self.headers, body))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def operator():
+    """mlflow reads its token at every request."""
+    os.environ["MLFLOW_TRACKING_TOKEN"], before = endpoint.TOKEN, os.environ["MLFLOW_TRACKING_TOKEN"]
+    try:
+        yield
+    finally:
+        os.environ["MLFLOW_TRACKING_TOKEN"] = before
+
+
+@check("a webhook is told of an alias, signed, and again when it fails")
+def _():
+    receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{receiver.server_port}/hook"
+    event = WebhookEvent(WebhookEntity.MODEL_VERSION_ALIAS, WebhookAction.CREATED)
+    with operator():
+        hook = client.create_webhook(f"hook-{SESSION}", url, [event], secret="s3cret")
+    try:
+        name = f"told {SESSION}"
+        client.create_registered_model(name)
+        client.create_model_version(name, "s3://bucket/model")
+        client.set_registered_model_alias(name, "champion", 1)
+        headers, body = Receiver.told.get(timeout=20)
+        message = json.loads(body)
+        assert (message["entity"], message["action"]) == ("model_version_alias", "created"), message
+        assert message["data"] == {"name": name, "alias": "champion", "version": "1"}, message
+        signed = f"{headers['X-MLflow-Delivery-Id']}.{headers['X-MLflow-Timestamp']}.".encode() + body
+        signature = base64.b64encode(hmac.digest(b"s3cret", signed, "sha256")).decode()
+        assert headers["X-MLflow-Signature"] == f"v1,{signature}"
+        with operator():
+            assert client.test_webhook(hook.webhook_id).response_status == 204
+            client.delete_webhook(hook.webhook_id)
+        assert Receiver.told.get(timeout=5)
+        client.set_registered_model_alias(name, "other", 1)
+        time.sleep(1.5)
+        assert Receiver.told.empty(), "a deleted webhook is told nothing"
+    finally:
+        receiver.shutdown()
 
 
 @check("what is not served is refused by name")

@@ -30,7 +30,7 @@ def running():
         tokens = json.loads(lap.stdout)["tokens"]
         with open(pathlib.Path(folder) / "log", "w+") as log:
             serve = subprocess.Popen(
-                [greenlight, "serve", "--settle-every", "0", *common],
+                [greenlight, "serve", "--settle-every", "0", "--private-webhooks", *common],
                 cwd=ROOT,
                 stdout=subprocess.PIPE,
                 stderr=log,

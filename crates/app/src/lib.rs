@@ -75,7 +75,7 @@ use repository::Repository;
 use runtime::ModelRuntime;
 
 /// The name in the audit trail of whoever needs no token.
-const ANONYMOUS: &str = "anonymous";
+pub const ANONYMOUS: &str = "anonymous";
 
 /// Everything that use cases need, wired once by the binary.
 pub struct App {

@@ -1,5 +1,6 @@
 //! The frame of every page: head, skip link, navigation with the present section marked, account, foot.
 
+use greenlight_app::ANONYMOUS;
 use greenlight_domain::role::Actor;
 use maud::{DOCTYPE, Markup, html};
 
@@ -68,7 +69,11 @@ fn account(actor: &Actor) -> Markup {
     html! {
         form.account method="post" action="/logout" {
             span.who { (actor.name) " " span.role { (actor.role) } }
-            button.quiet type="submit" { "Sign out" }
+            @if actor.name == ANONYMOUS {
+                a href="/login" { "Sign in" }
+            } @else {
+                button.quiet type="submit" { "Sign out" }
+            }
         }
     }
 }
