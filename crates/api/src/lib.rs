@@ -44,6 +44,7 @@ pub fn router(state: ApiState) -> Router {
         .nest("/v2", oip::router())
         .merge(invocations::router())
         .merge(mlflow::router())
+        .merge(v1::lineage::receiver())
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))

@@ -2,9 +2,11 @@
 
 mod artifact;
 mod audit;
+mod dataset;
 mod endpoint;
 mod initiative;
 mod kv;
+pub(crate) mod lineage;
 mod manifest;
 mod model;
 mod outcome;
@@ -25,9 +27,11 @@ pub(crate) fn router() -> Router<ApiState> {
     Router::new()
         .merge(artifact::router())
         .merge(audit::router())
+        .merge(dataset::router())
         .merge(endpoint::router())
         .merge(initiative::router())
         .merge(kv::router())
+        .merge(lineage::router())
         .merge(manifest::router())
         .merge(model::router())
         .merge(outcome::router())

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use greenlight_domain::dataset::record::DatasetRecord;
 use greenlight_domain::dataset::{ColumnRole, ContractReport, DatasetSpec, check_column};
 use greenlight_domain::endpoint::EndpointSpec;
 use greenlight_domain::manifest::Document;
@@ -13,7 +14,7 @@ use greenlight_domain::value_model::ValueModel;
 use greenlight_store::{Connection, StoreError};
 use serde_json::{Value, json};
 
-use crate::{App, AppError, allow, live};
+use crate::{App, AppError, allow, dataset, live};
 
 /// Most documents in one request.
 const MAX_DOCUMENTS: usize = 500;
@@ -34,7 +35,7 @@ pub async fn plan(app: &App, actor: &Actor, documents: &[Document]) -> Result<Ve
 pub async fn apply(app: &App, actor: &Actor, documents: &[Document]) -> Result<Vec<Change>, AppError> {
     allow(actor, Action::Apply)?;
     let ordered = check(documents)?;
-    let reports = check_data(app, &ordered).await?;
+    let checked = check_data(app, actor, &ordered).await?;
     let mut transaction = app.store.begin().await?;
     let mut changes = Vec::with_capacity(ordered.len());
     for document in &ordered {
@@ -47,7 +48,7 @@ pub async fn apply(app: &App, actor: &Actor, documents: &[Document]) -> Result<V
             )));
         }
         if change.action != PlannedAction::Unchanged {
-            write(app, &mut transaction, actor, document, &reports).await?;
+            write(app, &mut transaction, actor, document, &checked).await?;
             let detail = json!({ "action": change.action, "fields": change.fields });
             let subject = format!("{}/{}", document.kind().to_lowercase(), document.reference());
             app.audit(&mut transaction, actor, "manifest.apply", &subject, detail).await?;
@@ -142,7 +143,7 @@ async fn write(
     connection: &mut Connection,
     actor: &Actor,
     document: &Document,
-    reports: &BTreeMap<String, ContractReport>,
+    checked: &BTreeMap<String, Checked>,
 ) -> Result<(), AppError> {
     let stamp = app.stamp(actor);
     match document {
@@ -153,10 +154,11 @@ async fn write(
             greenlight_store::business_case::insert(connection, name, spec, stamp).await?;
         }
         Document::Dataset { name, version, spec } => {
-            let report = reports
+            let Checked { report, record } = checked
                 .get(&document.reference())
                 .ok_or_else(|| AppError::Internal("the data set was not checked".to_owned()))?;
-            greenlight_store::dataset::insert(connection, (name, *version), spec, report, stamp).await?;
+            greenlight_store::dataset::insert(connection, (name, *version), spec, report, record, stamp)
+                .await?;
         }
         Document::Policy { name, version, spec } => {
             greenlight_store::policy::insert(connection, (name, *version), spec, stamp).await?;
@@ -171,12 +173,19 @@ async fn write(
     Ok(())
 }
 
-/// Reads every new data set once and checks its contract, before the transaction begins.
+/// A new data set version that meets its contract.
+struct Checked {
+    report: ContractReport,
+    record: DatasetRecord,
+}
+
+/// Reads every new data set, checks its contract and looks at what is in it, before the transaction begins.
 async fn check_data(
     app: &App,
+    actor: &Actor,
     documents: &[&Document],
-) -> Result<BTreeMap<String, ContractReport>, AppError> {
-    let mut reports = BTreeMap::new();
+) -> Result<BTreeMap<String, Checked>, AppError> {
+    let mut checked = BTreeMap::new();
     for document in documents {
         let Document::Dataset { name, version, spec } = document else {
             continue;
@@ -184,20 +193,21 @@ async fn check_data(
         let mut connection = app.store.read().await?;
         let known = greenlight_store::dataset::get(&mut connection, name, *version).await?;
         drop(connection);
-        let report = match known {
-            Some((_, report)) => report,
-            None => contract_report(app, spec).await?,
-        };
+        if known.is_some() {
+            continue;
+        }
+        let report = contract_report(app, spec).await?;
+        let reference = document.reference();
         if !report.passed() {
-            let reference = document.reference();
             let violations = report.violations.join("; ");
             return Err(AppError::Invalid(format!(
                 "Dataset {reference} does not meet its contract: {violations}"
             )));
         }
-        reports.insert(document.reference(), report);
+        let record = dataset::record_of_manifest(app, actor, (name, *version), spec).await?;
+        checked.insert(reference, Checked { report, record });
     }
-    Ok(reports)
+    Ok(checked)
 }
 
 async fn contract_report(app: &App, spec: &DatasetSpec) -> Result<ContractReport, AppError> {
@@ -361,7 +371,9 @@ async fn in_use(connection: &mut Connection, document: &Document) -> Result<Opti
 async fn dataset_of(connection: &mut Connection, reference: &str, by: &str) -> Result<DatasetSpec, AppError> {
     let (name, version) = split_version(reference)?;
     let found = greenlight_store::dataset::get(connection, name, version).await?;
-    found.map(|d| d.0).ok_or_else(|| missing("dataset", reference, by))
+    let dataset = found.map(|d| d.0).ok_or_else(|| missing("dataset", reference, by))?;
+    dataset.check_has_contract(reference)?;
+    Ok(dataset)
 }
 
 fn missing(what: &'static str, name: &str, by: &str) -> AppError {

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::AppError;
 use crate::files::{Files, unavailable};
+use crate::repository::Found;
 
 /// Where artifacts lie.
 #[derive(Debug, Clone)]
@@ -85,6 +86,18 @@ impl Artifacts {
             )));
         }
         Ok(bytes)
+    }
+
+    /// The bytes of an artifact as they come from the disk, for files of any size.
+    pub async fn stream(&self, digest: &str) -> Result<Found, AppError> {
+        check_digest(digest)?;
+        match self.files.store.get(&place(digest)).await {
+            Ok(found) => Ok(Found::from(found)),
+            Err(object_store::Error::NotFound { .. }) => {
+                Err(AppError::not_found("artifact", digest, "upload it first"))
+            }
+            Err(error) => Err(unavailable(&error)),
+        }
     }
 
     /// The file of an artifact, for readers that need one.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use greenlight_domain::dataset::profile::Profile;
 use greenlight_domain::frame::{Field, Frame};
 use greenlight_domain::prediction::{Outcome, PredictionBatch, PredictionId, Variant};
 use greenlight_domain::time::Micros;
@@ -284,6 +285,9 @@ pub trait Lake: Send + Sync + 'static {
     /// The rows of a small Parquet file that a stranger sent: at most `most_rows`, and bounded bytes once decoded.
     /// Columns become what they become in [`Lake::read_dataset`].
     async fn decode_parquet(&self, file: Bytes, most_rows: usize) -> Result<Frame, LakeError>;
+
+    /// What is in a file of this machine: `format` is `parquet`, `csv` or `arrow`.
+    async fn profile(&self, file: &Path, format: &str) -> Result<Profile, LakeError>;
 
     /// The shape of a Parquet file.
     async fn dataset_shape(&self, file: &Path) -> Result<DatasetShape, LakeError>;

@@ -78,6 +78,7 @@ pub async fn register(
         .await?
         .ok_or_else(|| AppError::not_found("dataset", &request.dataset, "apply its manifest first"))?;
     drop(connection);
+    dataset.check_has_contract(&request.dataset)?;
     describe_upstream(app, &mut request, &dataset.decision_time_features()).await?;
     let (model, original, size_bytes) = open(app, &request).await?;
     check_inputs(model.as_ref(), &dataset.decision_time_features(), &request.dataset)?;

@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt};
 
 use crate::AppError;
 use crate::files::{Files, unavailable};
@@ -49,6 +49,18 @@ pub struct Found {
     pub etag: Option<String>,
     /// The bytes.
     pub bytes: BoxStream<'static, Result<Bytes, object_store::Error>>,
+}
+
+impl From<GetResult> for Found {
+    fn from(found: GetResult) -> Self {
+        Self {
+            size: found.meta.size,
+            range: found.range.clone(),
+            modified: Timestamp::from_second(found.meta.last_modified.timestamp()).unwrap_or_default(),
+            etag: found.meta.e_tag.clone(),
+            bytes: found.into_stream(),
+        }
+    }
 }
 
 fn shown(parts: &[String]) -> String {
@@ -123,13 +135,7 @@ impl Repository {
             )));
         }
         match self.files.store.get_opts(&self.place(parts), options).await {
-            Ok(found) => Ok(Found {
-                size: found.meta.size,
-                range: found.range.clone(),
-                modified: Timestamp::from_second(found.meta.last_modified.timestamp()).unwrap_or_default(),
-                etag: found.meta.e_tag.clone(),
-                bytes: found.into_stream(),
-            }),
+            Ok(found) => Ok(Found::from(found)),
             Err(object_store::Error::NotFound { .. }) => Err(absent()),
             // A part of the path is a file.
             Err(_) if self.is_below_a_file(parts).await => Err(absent()),

@@ -24,6 +24,8 @@ use crate::{App, AppError, allow, experiment, logged_model};
 const NAME_TAG: &str = "mlflow.runName";
 /// The tag that holds who started a run.
 const USER_TAG: &str = "mlflow.user";
+/// The tag that says which initiative a run works for.
+const INITIATIVE_TAG: &str = "greenlight.initiative";
 /// Most points of one page of a history.
 pub const MAX_HISTORY: i64 = 25_000;
 
@@ -117,6 +119,7 @@ pub async fn create(app: &App, actor: &Actor, new: CreateRun) -> Result<RunRecor
     let number = greenlight_store::run::create(&mut transaction, begun).await?;
     let tags: Vec<(&str, &str)> = tags.iter().map(|(key, value)| (&**key, &**value)).collect();
     run_tag::set(&mut transaction, number, &tags).await?;
+    note_initiative(&mut transaction, number, &tags).await?;
     let record = record(&mut transaction, &id).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(record)
@@ -267,6 +270,18 @@ async fn write(transaction: &mut Transaction, info: &RunInfo, batch: &Batch<'_>)
     }
     if let Some((_, user)) = batch.tags.iter().find(|(key, _)| *key == USER_TAG) {
         greenlight_store::run::set_author(transaction, info.number, user).await?;
+    }
+    note_initiative(transaction, info.number, &batch.tags).await
+}
+
+/// A client says by a tag which initiative its run works for; what is reused is counted by it.
+async fn note_initiative(
+    transaction: &mut Transaction,
+    number: i64,
+    tags: &[(&str, &str)],
+) -> Result<(), AppError> {
+    if let Some((_, initiative)) = tags.iter().find(|(key, _)| *key == INITIATIVE_TAG) {
+        greenlight_store::run::set_initiative(transaction, number, initiative).await?;
     }
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! Dataset versions and their contracts: what each column is, and whether it is known before the decision.
 
+pub mod profile;
+pub mod record;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -97,6 +100,18 @@ impl DatasetSpec {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a version that was registered without a contract where one is needed.
+    pub fn check_has_contract(&self, reference: &str) -> Result<(), DomainError> {
+        if !self.contract.is_empty() {
+            return Ok(());
+        }
+        let problem = format!(
+            "{reference} has no contract, so nobody knows what is known before the decision; describe it in a manifest \
+             of kind Dataset and apply that"
+        );
+        Err(DomainError::invalid("dataset", problem))
     }
 
     /// Name of the column with that role.

@@ -17,6 +17,7 @@ pub mod frame;
 pub mod gate;
 pub mod initiative;
 pub mod ledger;
+pub mod lineage;
 pub mod log;
 pub mod logged_model;
 pub mod manifest;

@@ -1,9 +1,11 @@
 //! The verbs. Every step of the demo is one; each takes `--json`.
 
+mod dataset;
 mod erase;
 mod explain;
 mod kv;
 mod lake;
+mod lineage;
 mod log;
 mod look;
 mod model;
@@ -101,6 +103,12 @@ enum Verb {
     /// Runs.
     #[command(subcommand)]
     Run(look::Run),
+    /// Data sets: add, list, show.
+    #[command(subcommand)]
+    Dataset(dataset::Dataset),
+    /// What was made from what.
+    #[command(subcommand)]
+    Lineage(lineage::Lineage),
     /// Endpoints.
     #[command(subcommand)]
     Endpoint(look::Endpoint),
@@ -144,6 +152,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Initiative(verb) => verb.run(json).await,
         Verb::Model(verb) => verb.run(json).await,
         Verb::Run(verb) => verb.run(json).await,
+        Verb::Dataset(verb) => verb.run(json).await,
+        Verb::Lineage(verb) => verb.run(json).await,
         Verb::Endpoint(verb) => verb.run(json).await,
         Verb::Ledger(verb) => verb.run(json).await,
         Verb::Outcome(verb) => verb.run(json).await,

@@ -17,6 +17,7 @@ use greenlight_app::lake::log::{
 use greenlight_app::lake::{
     DatasetShape, Erased, JoinedBatch, Lake, LakeError, LateBatch, Settlement, ShadowRow, TrafficRow, UnitAt,
 };
+use greenlight_domain::dataset::profile::Profile;
 use greenlight_domain::endpoint::check_name;
 use greenlight_domain::frame::{Field, Frame};
 use greenlight_domain::prediction::{Outcome, PredictionBatch, PredictionId};
@@ -24,7 +25,8 @@ use greenlight_domain::time::Micros;
 
 use crate::endpoint::Endpoint;
 use crate::query::Reader;
-use crate::{dataset, decode, erase, error, session, upload};
+use crate::score::Source;
+use crate::{dataset, decode, erase, error, profile, session, upload};
 
 /// Bounds of the lake.
 #[derive(Debug, Clone)]
@@ -273,6 +275,10 @@ impl Lake for LocalLake {
 
     async fn decode_parquet(&self, file: Bytes, most_rows: usize) -> Result<Frame, LakeError> {
         upload::decode(file, most_rows).await
+    }
+
+    async fn profile(&self, file: &Path, format: &str) -> Result<Profile, LakeError> {
+        profile::profile(Source::open_as(file, format).await?).await
     }
 
     async fn dataset_shape(&self, file: &Path) -> Result<DatasetShape, LakeError> {

@@ -15,6 +15,7 @@ mod erase;
 mod error;
 mod lake;
 mod log_repair;
+pub mod profile;
 mod query;
 mod schema;
 pub mod score;

@@ -93,6 +93,7 @@ fn migrator(sqlite: bool) -> Migrator {
         step(6, "registry", include_str!("../migrations/0006_registry.sql")),
         step(7, "logged", include_str!("../migrations/0007_logged.sql")),
         step(8, "webhook", include_str!("../migrations/0008_webhook.sql")),
+        step(9, "lineage", include_str!("../migrations/0009_lineage.sql")),
     ];
     Migrator { migrations: Cow::from(steps), ..Migrator::DEFAULT }
 }

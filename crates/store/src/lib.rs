@@ -14,6 +14,7 @@ pub mod experiment;
 pub mod experiment_search;
 pub mod initiative;
 pub mod ledger;
+pub mod lineage;
 pub mod logged_dataset;
 pub mod logged_model;
 pub mod logged_model_search;

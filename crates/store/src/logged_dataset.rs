@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use greenlight_domain::dataset::record::place;
+use serde::Serialize;
 use sqlx::AssertSqlSafe;
 
 use crate::tag::{self, Tags};
@@ -22,6 +24,36 @@ pub struct LoggedDataset {
     pub schema: String,
     /// What is known of its content, as JSON; may be empty.
     pub profile: String,
+}
+
+impl LoggedDataset {
+    /// The place that its source names, in one spelling; empty when it names none.
+    pub fn place(&self) -> String {
+        let source: serde_json::Value = serde_json::from_str(&self.source).unwrap_or_default();
+        let named = ["uri", "url", "path"].into_iter().find_map(|key| source.get(key)?.as_str());
+        named.map(place).unwrap_or_default()
+    }
+}
+
+/// A data set as runs logged it, and how often.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LoggedUse {
+    /// Name.
+    pub name: String,
+    /// Digest, as the client has taken it.
+    pub digest: String,
+    /// Kind of its source.
+    pub source_type: String,
+    /// Where it comes from, in one spelling; may be empty.
+    pub place: String,
+    /// Its columns, as JSON; may be empty.
+    pub schema: String,
+    /// What is known of its content, as JSON; may be empty.
+    pub profile: String,
+    /// Runs that read it.
+    pub runs: i64,
+    /// Initiatives that these runs belong to.
+    pub initiatives: i64,
 }
 
 /// A data set that a run read, with what it read it for.
@@ -78,9 +110,9 @@ async fn numbers(
     let count = inputs.len() as i64;
     let first = counter::several(connection, "logged_dataset", count).await? - count + 1;
     let text = format!(
-        "insert into logged_dataset (number, experiment_id, name, digest, source_type, source, schema, profile) \
-         values {} on conflict (experiment_id, name, digest) do nothing",
-        rows::placeholders(inputs.len(), 8)
+        "insert into logged_dataset (number, experiment_id, name, digest, source_type, source, schema, profile, \
+         place) values {} on conflict (experiment_id, name, digest) do nothing",
+        rows::placeholders(inputs.len(), 9)
     );
     let mut query = sqlx::query(AssertSqlSafe(text));
     for (RunInput { dataset, .. }, number) in inputs.iter().zip(first..) {
@@ -89,7 +121,8 @@ async fn numbers(
             .bind(&dataset.source_type)
             .bind(&dataset.source)
             .bind(&dataset.schema)
-            .bind(&dataset.profile);
+            .bind(&dataset.profile)
+            .bind(dataset.place());
     }
     query.execute(&mut *connection).await?;
     let pairs: Vec<String> = (0..inputs.len())
@@ -186,4 +219,76 @@ pub async fn summaries(
         context,
     });
     Ok(summaries.collect())
+}
+
+/// Names that runs logged and that follow `after`, with how many digests each has; those of registered data sets left out.
+pub async fn unregistered(
+    connection: &mut Connection,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<(String, i64)>, StoreError> {
+    Ok(sqlx::query_as(
+        "select l.name, cast(count(distinct l.digest) as bigint) from logged_dataset as l where l.name > $1 \
+         and not exists (select 1 from dataset_version as d where d.name = l.name) \
+         group by l.name order by l.name limit $2",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?)
+}
+
+/// The digests under which runs logged this name, those of the newest first.
+pub async fn by_name(
+    connection: &mut Connection,
+    name: &str,
+    limit: i64,
+) -> Result<Vec<LoggedUse>, StoreError> {
+    type Found = (String, String, String, String, String, String, i64, i64);
+    let rows: Vec<Found> = sqlx::query_as(
+        "select l.name, l.digest, min(l.source_type), min(l.place), min(l.schema), min(l.profile), \
+         cast(count(distinct r.number) as bigint), cast(count(distinct nullif(r.initiative, '')) as bigint) \
+         from logged_dataset as l left join run_input as i on i.dataset = l.number \
+         left join run as r on r.number = i.run and r.deleted_at is null \
+         where l.name = $1 group by l.name, l.digest order by max(l.number) desc limit $2",
+    )
+    .bind(name)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    let uses =
+        rows.into_iter().map(|(name, digest, source_type, place, schema, profile, runs, initiatives)| {
+            LoggedUse { name, digest, source_type, place, schema, profile, runs, initiatives }
+        });
+    Ok(uses.collect())
+}
+
+/// How many runs read data of this name, and the initiatives that they belong to, at most 100.
+pub async fn readers(connection: &mut Connection, name: &str) -> Result<(i64, Vec<String>), StoreError> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "select r.initiative, cast(count(distinct r.number) as bigint) from logged_dataset as l \
+         join run_input as i on i.dataset = l.number join run as r on r.number = i.run \
+         where l.name = $1 and r.deleted_at is null group by r.initiative order by r.initiative limit 100",
+    )
+    .bind(name)
+    .fetch_all(connection)
+    .await?;
+    let runs = rows.iter().map(|row| row.1).sum();
+    Ok((runs, rows.into_iter().map(|row| row.0).filter(|name| !name.is_empty()).collect()))
+}
+
+/// Where the data set of that name and digest comes from; nothing when it is unknown.
+pub async fn place_of(
+    connection: &mut Connection,
+    name: &str,
+    digest: &str,
+) -> Result<Option<String>, StoreError> {
+    let row: Option<(String,)> = sqlx::query_as(
+        "select place from logged_dataset where name = $1 and digest = $2 order by number limit 1",
+    )
+    .bind(name)
+    .bind(digest)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| row.0))
 }

@@ -255,6 +255,20 @@ pub async fn set_author(connection: &mut Connection, number: i64, author: &str) 
     Ok(())
 }
 
+/// Writes which initiative a run works for.
+pub async fn set_initiative(
+    connection: &mut Connection,
+    number: i64,
+    initiative: &str,
+) -> Result<(), StoreError> {
+    sqlx::query("update run set initiative = $2 where number = $1")
+        .bind(number)
+        .bind(initiative)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Deletes a run, or brings it back.
 pub async fn set_deleted(
     connection: &mut Connection,
@@ -331,4 +345,39 @@ async fn fill(connection: &mut Connection, row: Row) -> Result<Run, StoreError> 
         params,
         metrics: metrics.into_iter().map(|(_, latest)| (latest.key, latest.value)).collect(),
     })
+}
+
+/// A run that ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedRun {
+    /// Its id.
+    pub id: String,
+    /// Name of its experiment.
+    pub experiment: String,
+    /// Its status.
+    pub status: String,
+    /// When it ended.
+    pub ended_at: Micros,
+}
+
+/// Runs that ended after that one, in the order of their end; deleted ones left out.
+pub async fn ended(
+    connection: &mut Connection,
+    (after, id): (Micros, &str),
+    limit: i64,
+) -> Result<Vec<EndedRun>, StoreError> {
+    let rows: Vec<(String, String, String, i64)> = sqlx::query_as(
+        "select run.id, experiment.name, run.status, run.ended_at \
+         from run join experiment on experiment.id = run.experiment_id \
+         where run.ended_at is not null and (run.ended_at, run.id) > ($1, $2) and run.deleted_at is null \
+         order by run.ended_at, run.id limit $3",
+    )
+    .bind(after.0)
+    .bind(id)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    let read =
+        |(id, experiment, status, ended_at)| EndedRun { id, experiment, status, ended_at: Micros(ended_at) };
+    Ok(rows.into_iter().map(read).collect())
 }

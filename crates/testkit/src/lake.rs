@@ -15,7 +15,8 @@ use greenlight_app::lake::{
     DatasetShape, Erased, JoinedBatch, JoinedRow, Lake, LakeError, LateBatch, LateRow, Settlement, ShadowRow,
     TrafficRow, UnitAt,
 };
-use greenlight_domain::frame::{Field, Frame};
+use greenlight_domain::dataset::profile::{ColumnProfiler, Content, Profile, finish};
+use greenlight_domain::frame::{ColumnType, Field, Frame};
 use greenlight_domain::prediction::{Outcome, Prediction, PredictionBatch, PredictionId, Variant};
 use greenlight_domain::time::Micros;
 
@@ -344,6 +345,22 @@ impl Lake for MemoryLake {
         let frame = frame.ok_or_else(|| LakeError::Corrupt("no upload was set".to_owned()))?;
         assert!(frame.rows() <= most_rows);
         Ok(frame)
+    }
+
+    async fn profile(&self, _file: &Path, _format: &str) -> Result<Profile, LakeError> {
+        let dataset = self.dataset.lock().unwrap();
+        let (frame, _) =
+            dataset.as_ref().ok_or_else(|| LakeError::Corrupt("no data set was set".to_owned()))?;
+        let columns = frame.fields().iter().zip(frame.columns()).map(|(field, values)| {
+            let (content, words) = match field.column_type {
+                ColumnType::Number => (Content::Number, "Float64"),
+                ColumnType::Text => (Content::Text, "Utf8"),
+            };
+            let mut column = ColumnProfiler::new(&field.name, words, content, false);
+            column.absorb(values, format!("{values:?}").as_bytes());
+            column
+        });
+        Ok(finish(frame.rows() as u64, columns.collect()))
     }
 
     async fn dataset_shape(&self, _file: &Path) -> Result<DatasetShape, LakeError> {

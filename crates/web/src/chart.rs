@@ -5,6 +5,7 @@
 //! be read there.
 
 pub mod forecast;
+pub mod graph;
 pub mod histogram;
 pub mod lines;
 pub mod months;

@@ -11,6 +11,8 @@ use crate::assets::{icon_address, style_address};
 pub enum Section {
     /// Portfolio and initiatives.
     Initiatives,
+    /// Data sets.
+    Datasets,
     /// Releases.
     Releases,
     /// Endpoints.
@@ -19,8 +21,9 @@ pub enum Section {
     None,
 }
 
-const NAVIGATION: [(Section, &str, &str); 3] = [
+const NAVIGATION: &[(Section, &str, &str)] = &[
     (Section::Initiatives, "/", "Initiatives"),
+    (Section::Datasets, "/datasets", "Data"),
     (Section::Releases, "/releases", "Releases"),
     (Section::Endpoints, "/endpoints", "Endpoints"),
 ];
@@ -59,7 +62,7 @@ fn navigation(section: Section) -> Markup {
     html! {
         nav.main-nav aria-label="Main" {
             @for (own, address, name) in NAVIGATION {
-                a href=(address) aria-current=[(own == section).then_some("page")] { (name) }
+                a href=(address) aria-current=[(*own == section).then_some("page")] { (name) }
             }
         }
     }

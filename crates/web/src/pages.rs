@@ -1,17 +1,20 @@
 //! One file a noun: its routes, its handlers, and its pages as pure functions from a view to markup.
 
+pub mod dataset;
 pub mod endpoint;
 pub mod endpoint_disagreement;
 pub mod endpoint_drift;
 pub mod endpoint_traffic;
 pub mod endpoint_try;
 pub mod initiative;
+pub mod lineage;
 pub mod login;
 pub mod portfolio;
 pub mod prediction;
 pub mod release;
 
 mod approval;
+mod dataset_profile;
 mod endpoint_request;
 mod endpoint_tabs;
 mod gate;
@@ -29,6 +32,8 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .merge(portfolio::routes())
         .merge(initiative::routes())
         .merge(release::routes())
+        .merge(dataset::routes())
+        .merge(lineage::routes())
         .merge(endpoint::routes())
         .merge(endpoint_traffic::routes())
         .merge(endpoint_drift::routes())

@@ -4,6 +4,7 @@
 
 mod access;
 mod bad_input;
+mod dataset;
 mod kv;
 mod mlflow;
 mod operations;

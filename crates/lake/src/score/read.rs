@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
+use arrow_ipc::reader::FileReader;
 use arrow_schema::{ArrowError, DataType, Field as ArrowField, Schema, SchemaRef};
 use greenlight_app::lake::LakeError;
 use greenlight_domain::frame::{Column, ColumnType, Field, Frame};
@@ -54,11 +55,20 @@ impl Reader {
         skip: u64,
     ) -> Result<Self, LakeError> {
         source.check(&features, keep)?;
+        Ok(Self::new(source, features, keep, skip))
+    }
+
+    /// Reads all of `source`, all columns to keep.
+    pub fn whole(source: &Source) -> Self {
+        Self::new(source, Arc::new([]), &source.columns(), 0)
+    }
+
+    fn new(source: &Source, features: Arc<[Field]>, keep: &[String], skip: u64) -> Self {
         let kept = keep
             .iter()
             .filter_map(|name| source.schema.field_with_name(name).ok())
             .map(|field| ArrowField::new(field.name(), plain(field.data_type()), true));
-        Ok(Self {
+        Self {
             features,
             kept: Arc::new(Schema::new(kept.collect::<Vec<_>>())),
             files: source.files.iter().cloned().collect(),
@@ -67,7 +77,7 @@ impl Reader {
             rest: None,
             skip,
             row: skip,
-        })
+        }
     }
 
     /// Columns that are carried through.
@@ -110,6 +120,7 @@ impl Reader {
             let Some(file) = self.files.pop_front() else { return Ok(None) };
             self.open = match self.source.format {
                 Format::Csv => Some(self.csv(file)?),
+                Format::Arrow => Some(self.arrow(file)?),
                 Format::Parquet | Format::Delta => self.parquet(file)?,
             };
         }
@@ -154,6 +165,23 @@ impl Reader {
             .with_projection(columns)
             .build(opened)
             .map_err(|e| error::corrupt(&file.path, e))?;
+        Ok((file, Box::new(batches)))
+    }
+
+    fn arrow(&mut self, file: DataFile) -> Result<(DataFile, Batches), LakeError> {
+        let opened = file.open()?;
+        let corrupt = |e| error::corrupt(&file.path, format!("is not a whole Arrow file: {e}"));
+        let fields = self.source.schema.fields().iter().enumerate();
+        let columns: Vec<usize> = fields.filter(|(_, f)| self.wanted(f.name())).map(|(at, _)| at).collect();
+        let batches = FileReader::try_new_buffered(opened, Some(columns)).map_err(corrupt)?;
+        let mut skip = usize::try_from(std::mem::take(&mut self.skip)).unwrap_or(usize::MAX);
+        let batches = batches.map(move |batch| {
+            batch.map(|batch| {
+                let before = skip.min(batch.num_rows());
+                skip -= before;
+                batch.slice(before, batch.num_rows() - before)
+            })
+        });
         Ok((file, Box::new(batches)))
     }
 

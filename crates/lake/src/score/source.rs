@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use arrow_ipc::reader::FileReader;
 use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef};
 use deltalake::{DeltaTable, DeltaTableBuilder, ensure_table_uri};
 use greenlight_app::lake::LakeError;
@@ -33,6 +34,7 @@ const MAPPED: &str = "delta.columnMapping.physicalName";
 pub(super) enum Format {
     Parquet,
     Csv,
+    Arrow,
     Delta,
 }
 
@@ -56,7 +58,7 @@ impl DataFile {
     }
 }
 
-/// Rows to score: a Parquet file, a CSV file with a header, or one version of a Delta table.
+/// Rows to score: a Parquet or Arrow file, a CSV file with a header, or one version of a Delta table.
 #[derive(Debug, Clone)]
 pub struct Source {
     pub(super) format: Format,
@@ -83,8 +85,31 @@ impl Source {
             let builder = DeltaTableBuilder::from_url(url).map_err(error::delta)?;
             return delta(&Root::Local(path), builder, version).await;
         }
-        let task = tokio::task::spawn_blocking(move || file(&path));
+        let task = tokio::task::spawn_blocking(move || file(&path, kind(&path)));
         task.await.map_err(error::task)?
+    }
+
+    /// Opens a file of this machine whose name does not say what it is: `parquet`, `csv` or `arrow`.
+    pub async fn open_as(path: &Path, format: &str) -> Result<Self, LakeError> {
+        let path = path.to_owned();
+        let kind = kind(Path::new(&format!("a.{format}")));
+        let task = tokio::task::spawn_blocking(move || file(&path, kind));
+        task.await.map_err(error::task)?
+    }
+
+    /// The last part of its place.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether its texts may be anything, because its format has no types.
+    pub(crate) fn is_untyped(&self) -> bool {
+        self.format == Format::Csv
+    }
+
+    /// The type of a column in the format's words; empty for a column that is not there.
+    pub(crate) fn type_of(&self, column: &str) -> String {
+        self.schema.field_with_name(column).map(|field| field.data_type().to_string()).unwrap_or_default()
     }
 
     /// `Parquet`, `CSV` or `Delta`.
@@ -92,6 +117,7 @@ impl Source {
         match self.format {
             Format::Parquet => "Parquet",
             Format::Csv => "CSV",
+            Format::Arrow => "Arrow",
             Format::Delta => "Delta",
         }
     }
@@ -205,7 +231,8 @@ async fn elsewhere(remote: Remote, version: Option<u64>) -> Result<Source, LakeE
     }
     let (fetched, identity) = remote.fetch_named().await?;
     let path = fetched.path.clone();
-    let mut source = tokio::task::spawn_blocking(move || file(&path)).await.map_err(error::task)??;
+    let mut source =
+        tokio::task::spawn_blocking(move || file(&path, kind(&path))).await.map_err(error::task)??;
     source.digest = identity;
     source.fetched = Some(Arc::new(fetched));
     Ok(source)
@@ -216,16 +243,17 @@ fn kind(path: &Path) -> Option<Format> {
     match path.extension().and_then(|e| e.to_str()) {
         Some("parquet" | "pq") => Some(Format::Parquet),
         Some("csv") => Some(Format::Csv),
+        Some("arrow" | "feather" | "ipc") => Some(Format::Arrow),
         _ => None,
     }
 }
 
-fn file(path: &Path) -> Result<Source, LakeError> {
+fn file(path: &Path, kind: Option<Format>) -> Result<Source, LakeError> {
     let name = error::file_name(path);
     if path.is_dir() {
         return Err(LakeError::Schema(format!("{name} is a folder without a Delta log (_delta_log)")));
     }
-    let (format, schema, rows) = match kind(path) {
+    let (format, schema, rows) = match kind {
         Some(Format::Parquet) => {
             let file = File::open(path).map_err(|e| error::io(path, &e))?;
             let reader = ParquetRecordBatchReaderBuilder::try_new(file)
@@ -234,8 +262,14 @@ fn file(path: &Path) -> Result<Source, LakeError> {
             (Format::Parquet, Arc::clone(reader.schema()), rows)
         }
         Some(Format::Csv) => (Format::Csv, csv_schema(path)?, None),
+        Some(Format::Arrow) => {
+            let file = File::open(path).map_err(|e| error::io(path, &e))?;
+            let reader = FileReader::try_new(file, None)
+                .map_err(|e| error::corrupt(path, format!("is not a whole Arrow file: {e}")))?;
+            (Format::Arrow, reader.schema(), None)
+        }
         _ => {
-            let problem = "is neither .parquet nor .csv nor the folder of a Delta table";
+            let problem = "is neither .parquet nor .csv nor .arrow nor the folder of a Delta table";
             return Err(LakeError::Schema(format!("{name} {problem}")));
         }
     };

@@ -8,6 +8,7 @@ mod erase;
 mod events;
 mod explore;
 mod joins;
+mod profile;
 mod score;
 mod seal;
 mod segments;

@@ -31,6 +31,11 @@ use greenlight_store::{
 };
 use serde_json::json;
 
+pub(crate) use crate::lineage::{
+    datasets_are_listed_with_their_readers, lineage_leads_both_ways,
+    runs_that_ended_come_in_the_order_of_their_end,
+};
+
 const OURS: Location<'static> = Location::Below(OWN_ROOT);
 const NOW: Stamp<'static> = Stamp { at: Micros(1_000_000), actor: "dana" };
 
@@ -253,7 +258,7 @@ pub(crate) async fn policies_and_datasets_are_versioned(store: &Store) {
     let Document::Dataset { spec, .. } = doc else { unreachable!() };
     let report = ContractReport { rows: 7, violations: vec![] };
     let mut tx = store.begin().await.unwrap();
-    dataset::insert(&mut tx, ("d", 1), &spec, &report, NOW).await.unwrap();
+    dataset::insert(&mut tx, ("d", 1), &spec, &report, &crate::lineage::record("/x"), NOW).await.unwrap();
     assert_eq!(dataset::get(&mut tx, "d", 1).await.unwrap(), Some((spec, report)));
     assert!(dataset::get(&mut tx, "d", 2).await.unwrap().is_none());
     let doc = document(json!({ "kind": "Policy", "name": "p", "version": 3, "spec": {

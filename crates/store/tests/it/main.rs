@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod contract;
+mod lineage;
 
 use greenlight_store::Store;
 use sqlx::{Connection, Executor};
@@ -54,11 +55,13 @@ on_both![
     an_experiment_takes_its_runs_along,
     audit_is_newest_first_and_rolls_back_with_its_change,
     business_cases_are_superseded_by_date,
+    datasets_are_listed_with_their_readers,
     endpoints_keep_their_cursor,
     evidence_and_approvals_come_back_as_written,
     experiments_are_found_as_mlflow_finds_them,
     experiments_have_names_of_their_own_and_tags,
     initiatives_are_replaced,
+    lineage_leads_both_ways,
     meta_keeps_the_first_value,
     metrics_are_logged_once_and_the_newest_stands_out,
     models_runs_and_trainings,
@@ -67,6 +70,7 @@ on_both![
     releases_change_only_from_where_they_were,
     routes_are_appended,
     runs_are_found_as_mlflow_finds_them,
+    runs_that_ended_come_in_the_order_of_their_end,
     runs_keep_what_is_logged_to_them,
     statistics_add_up_and_postings_are_summed,
     tokens_are_revoked_once,
