@@ -12,6 +12,8 @@ import queue
 import tempfile
 import threading
 import time
+import urllib.parse
+import urllib.request
 import uuid
 
 import endpoint
@@ -192,6 +194,14 @@ def _():
     assert [tag.value for tag in inputs[0].tags] == ["training"]
     asked = "dataset.name = 'calls' and dataset.context = 'training'"
     assert [found.info.run_id for found in client.search_runs([id], asked)] == [run.info.run_id]
+    node = urllib.parse.quote(f"run:{run.info.run_id}")
+    address = urllib.request.Request(
+        f"{endpoint.URL}/v1/lineage?node={node}",
+        headers={"Authorization": f"Bearer {os.environ['MLFLOW_TRACKING_TOKEN']}"},
+    )
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        graph = json.load(answer)
+    assert f"logged_dataset:calls#{data.digest}" in [node["id"] for node in graph["nodes"]], graph
 
 
 class Doubles(mlflow.pyfunc.PythonModel):

@@ -25,6 +25,7 @@ PROGRAMS = {
     "kserve_sdk": "kserve",
     "mlflow_client": "mlflow",
     "mlflow_tracking": "mlflow",
+    "lineage_client": "openlineage",
     "score_elsewhere": "moto",
 }
 

@@ -176,6 +176,8 @@ fn body(path: &str) -> &'static str {
         "/v1/kv/none" => r#"{"keys": ["c1"]}"#,
         "/v1/kv/scores/loads/g1/1" => r#"{"rows": []}"#,
         p if p.ends_with("/explain") => r#"{"row": {}}"#,
+        "/v1/datasets/none/versions" => r#"{"format": "none"}"#,
+        "/api/v1/lineage" => r#"{"eventTime": "", "job": {"namespace": "", "name": ""}}"#,
         p if p.ends_with("/versions") => {
             r#"{"sha256": "00", "dataset": "none@1", "trained_until": "2020-01-01"}"#
         }

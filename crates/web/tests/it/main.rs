@@ -5,6 +5,7 @@ mod chart;
 #[cfg(test)]
 mod component;
 #[cfg(test)]
+mod dataset;
 mod fixtures;
 #[cfg(test)]
 mod look;
