@@ -25,6 +25,13 @@ pub struct AuditLine {
     pub detail: serde_json::Value,
 }
 
+type Row = (String, i64, String, String, String, String, String);
+
+fn read((id, at, actor, role, action, subject, detail): Row) -> Result<AuditLine, StoreError> {
+    let detail = crate::json::read("audit detail", &detail)?;
+    Ok(AuditLine { id, at: Micros(at), actor, role, action, subject, detail })
+}
+
 /// Appends a line.
 pub async fn append(
     connection: &mut Connection,
@@ -64,7 +71,6 @@ pub async fn newest(
     subject: Option<&str>,
     limit: i64,
 ) -> Result<Vec<AuditLine>, StoreError> {
-    type Row = (String, i64, String, String, String, String, String);
     let rows: Vec<Row> =
         match subject {
             Some(subject) => {
@@ -84,10 +90,26 @@ pub async fn newest(
             .fetch_all(connection)
             .await?,
         };
-    rows.into_iter()
-        .map(|(id, at, actor, role, action, subject, detail)| {
-            let detail = crate::json::read("audit detail", &detail)?;
-            Ok(AuditLine { id, at: Micros(at), actor, role, action, subject, detail })
-        })
-        .collect()
+    rows.into_iter().map(read).collect()
+}
+
+/// The newest `limit` lines about a registered model of that name and its versions that were written before the line
+/// `before`, newest first; all of them without one. Other nouns may have the same name.
+pub async fn of_registered_model(
+    connection: &mut Connection,
+    name: &str,
+    before: Option<&str>,
+    limit: i64,
+) -> Result<Vec<AuditLine>, StoreError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select id, at, actor, role, action, subject, detail from audit where subject = $1 \
+         and (action like 'registered_model.%' or action like 'registered_version.%') \
+         and ($2 = '' or id < $2) order by id desc limit $3",
+    )
+    .bind(name)
+    .bind(before.unwrap_or_default())
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(read).collect()
 }

@@ -1,6 +1,7 @@
 //! Model versions: inserted, never changed.
 
 use greenlight_domain::model::ModelVersion;
+use greenlight_domain::time::Micros;
 
 use crate::{Connection, StoreError, json};
 
@@ -53,4 +54,70 @@ pub async fn newest(connection: &mut Connection, limit: i64) -> Result<Vec<Model
     .fetch_all(connection)
     .await?;
     rows.iter().map(|r| json::read("model version", &r.0)).collect()
+}
+
+/// The newest `limit` versions of one name, newest first.
+pub async fn versions(
+    connection: &mut Connection,
+    name: &str,
+    limit: i64,
+) -> Result<Vec<ModelVersion>, StoreError> {
+    let rows: Vec<(String,)> =
+        sqlx::query_as("select spec from model_version where name = $1 order by version desc limit $2")
+            .bind(name)
+            .bind(limit)
+            .fetch_all(connection)
+            .await?;
+    rows.iter().map(|r| json::read("model version", &r.0)).collect()
+}
+
+/// The first `limit` model versions that a run made, by name.
+pub async fn of_run(
+    connection: &mut Connection,
+    run_id: &str,
+    limit: i64,
+) -> Result<Vec<ModelVersion>, StoreError> {
+    let rows: Vec<(String,)> =
+        sqlx::query_as("select spec from model_version where run_id = $1 order by name, version limit $2")
+            .bind(run_id)
+            .bind(limit)
+            .fetch_all(connection)
+            .await?;
+    rows.iter().map(|r| json::read("model version", &r.0)).collect()
+}
+
+/// A name with its newest version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelName {
+    /// The name.
+    pub name: String,
+    /// How many versions it has.
+    pub versions: i64,
+    /// The newest of them.
+    pub newest: i64,
+    /// When that was made.
+    pub created_at: Micros,
+}
+
+/// The first `limit` names that contain `part`, in any case, by name.
+pub async fn names(
+    connection: &mut Connection,
+    part: &str,
+    limit: i64,
+) -> Result<Vec<ModelName>, StoreError> {
+    let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as(
+        "select name, cast(count(*) as bigint), cast(max(version) as bigint), cast(max(created_at) as bigint) \
+         from model_version where lower(name) like '%' || lower($1) || '%' group by name order by name limit $2",
+    )
+    .bind(part)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    let names = rows.into_iter().map(|(name, versions, newest, created_at)| ModelName {
+        name,
+        versions,
+        newest,
+        created_at: Micros(created_at),
+    });
+    Ok(names.collect())
 }

@@ -89,6 +89,23 @@ pub async fn list(connection: &mut Connection, endpoint: Option<&str>) -> Result
     rows.into_iter().map(read).collect()
 }
 
+/// The newest `limit` releases of versions of a model, newest first.
+pub async fn of_model(
+    connection: &mut Connection,
+    model: &str,
+    limit: i64,
+) -> Result<Vec<Release>, StoreError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select id, endpoint, model, model_version, policy, author, stage, step, step_since, reason, submitted_at \
+         from release where model = $1 order by submitted_at desc, id desc limit $2",
+    )
+    .bind(model)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(read).collect()
+}
+
 /// Writes stage, step and reason of `release`, provided that it still is in `stage_before` and `step_before`;
 /// false when another change came first.
 pub async fn change(

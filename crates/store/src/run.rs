@@ -1,5 +1,7 @@
 //! Runs: MLflow's by every column of theirs, those that we train ourselves also with their data set and initiative.
 
+use std::collections::HashMap;
+
 use greenlight_domain::time::Micros;
 use serde::Serialize;
 use sqlx::AssertSqlSafe;
@@ -197,11 +199,13 @@ pub async fn info(connection: &mut Connection, id: &str) -> Result<Option<RunInf
     Ok(row.map(info_of))
 }
 
-/// The runs with everything that was logged to them, in the same order.
-pub async fn records(connection: &mut Connection, runs: Vec<RunInfo>) -> Result<Vec<RunRecord>, StoreError> {
+/// The runs with their parameters, metrics and tags, in the same order; what they read and wrote is left out.
+pub async fn described(
+    connection: &mut Connection,
+    runs: Vec<RunInfo>,
+) -> Result<Vec<RunRecord>, StoreError> {
     let mut found: Vec<RunRecord> = runs.into_iter().map(RunRecord::of).collect();
-    let places: std::collections::HashMap<i64, usize> =
-        found.iter().enumerate().map(|(place, run)| (run.info.number, place)).collect();
+    let places = places(&found);
     let numbers = rows::list(found.iter().map(|run| run.info.number));
     for (table, of) in [("param", false), ("run_tag", true)] {
         let text = format!("select run, key, value from {table} where run in ({numbers}) order by run, key");
@@ -217,6 +221,19 @@ pub async fn records(connection: &mut Connection, runs: Vec<RunInfo>) -> Result<
             record.metrics.push(latest);
         }
     }
+    Ok(found)
+}
+
+/// Where each run stands, by its number.
+fn places(runs: &[RunRecord]) -> HashMap<i64, usize> {
+    runs.iter().enumerate().map(|(place, run)| (run.info.number, place)).collect()
+}
+
+/// The runs with everything that was logged to them, in the same order.
+pub async fn records(connection: &mut Connection, runs: Vec<RunInfo>) -> Result<Vec<RunRecord>, StoreError> {
+    let mut found = described(connection, runs).await?;
+    let places = places(&found);
+    let numbers = rows::list(found.iter().map(|run| run.info.number));
     for (run, input) in logged_dataset::of_runs(connection, &numbers).await? {
         if let Some(record) = places.get(&run).and_then(|place| found.get_mut(*place)) {
             record.inputs.push(input);
@@ -231,6 +248,29 @@ pub async fn records(connection: &mut Connection, runs: Vec<RunInfo>) -> Result<
         }
     }
     Ok(found)
+}
+
+/// How many runs of an experiment are not deleted, counted up to `most`, and when the newest of them started.
+pub async fn extent(
+    connection: &mut Connection,
+    experiment_id: i64,
+    most: i64,
+) -> Result<(i64, Option<Micros>), StoreError> {
+    let (count,): (i64,) = sqlx::query_as(
+        "select cast(count(*) as bigint) from (select run.number from run where experiment_id = $1 and deleted_at is null \
+         limit $2) as counted",
+    )
+    .bind(experiment_id)
+    .bind(most)
+    .fetch_one(&mut *connection)
+    .await?;
+    let newest: Option<(i64,)> = sqlx::query_as(
+        "select started_at from run where experiment_id = $1 and deleted_at is null order by started_at desc limit 1",
+    )
+    .bind(experiment_id)
+    .fetch_optional(connection)
+    .await?;
+    Ok((count, newest.map(|row| Micros(row.0))))
 }
 
 /// Writes status, end and name of a run.

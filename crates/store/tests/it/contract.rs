@@ -36,6 +36,13 @@ pub(crate) use crate::lineage::{
     runs_that_ended_come_in_the_order_of_their_end,
 };
 
+pub(crate) use crate::research::{
+    a_described_run_leaves_out_what_it_read,
+    changes_of_a_registered_model_are_told_from_those_of_its_namesakes,
+    model_versions_are_found_by_name_and_by_run, releases_are_found_by_model,
+    runs_are_counted_no_further_than_asked,
+};
+
 const OURS: Location<'static> = Location::Below(OWN_ROOT);
 const NOW: Stamp<'static> = Stamp { at: Micros(1_000_000), actor: "dana" };
 
@@ -55,7 +62,7 @@ async fn seed_initiative(store: &Store, name: &str) {
     tx.commit().await.unwrap();
 }
 
-async fn seed_endpoint(store: &Store, name: &str) {
+pub(crate) async fn seed_endpoint(store: &Store, name: &str) {
     seed_initiative(store, "i").await;
     let doc = document(json!({ "kind": "Endpoint", "name": name, "spec": {
         "initiative": "i", "dataset": "d@1", "policy": "p@1", "unit": "u",

@@ -7,6 +7,7 @@
 
 mod contract;
 mod lineage;
+mod research;
 
 use greenlight_store::Store;
 use sqlx::{Connection, Executor};
@@ -52,10 +53,12 @@ macro_rules! on_both {
 }
 
 on_both![
+    a_described_run_leaves_out_what_it_read,
     an_experiment_takes_its_runs_along,
     audit_is_newest_first_and_rolls_back_with_its_change,
     business_cases_are_superseded_by_date,
     datasets_are_listed_with_their_readers,
+    changes_of_a_registered_model_are_told_from_those_of_its_namesakes,
     endpoints_keep_their_cursor,
     evidence_and_approvals_come_back_as_written,
     experiments_are_found_as_mlflow_finds_them,
@@ -64,11 +67,14 @@ on_both![
     lineage_leads_both_ways,
     meta_keeps_the_first_value,
     metrics_are_logged_once_and_the_newest_stands_out,
+    model_versions_are_found_by_name_and_by_run,
     models_runs_and_trainings,
     policies_and_datasets_are_versioned,
     registered_versions_are_numbered_once,
+    releases_are_found_by_model,
     releases_change_only_from_where_they_were,
     routes_are_appended,
+    runs_are_counted_no_further_than_asked,
     runs_are_found_as_mlflow_finds_them,
     runs_that_ended_come_in_the_order_of_their_end,
     runs_keep_what_is_logged_to_them,
