@@ -165,6 +165,8 @@ pub async fn rename(app: &App, actor: &Actor, name: &str, to: &str) -> Result<Re
         }
         other => other?,
     }
+    // Under both names, so that whoever asks for one of them finds the other.
+    app.audit(&mut transaction, actor, "registered_model.rename", to, json!({ "from": name })).await?;
     app.audit(&mut transaction, actor, "registered_model.rename", name, json!({ "to": to })).await?;
     let renamed = find(&mut transaction, to).await?;
     transaction.commit().await.map_err(StoreError::from)?;

@@ -2,7 +2,8 @@
 
 use greenlight_domain::role::{Action, Actor};
 use greenlight_domain::run_search::{parse_filter, parse_order};
-use greenlight_store::run::RunRecord;
+use greenlight_store::Connection;
+use greenlight_store::run::{RunInfo, RunRecord};
 use greenlight_store::run_search::{RunSearch, search};
 
 pub use greenlight_store::run_search::View;
@@ -43,6 +44,17 @@ pub struct RunPage {
 /// Finds runs.
 pub async fn search_runs(app: &App, actor: &Actor, asked: &SearchRuns) -> Result<RunPage, AppError> {
     allow(actor, Action::Read)?;
+    let mut connection = app.store.read().await?;
+    let (found, more) = find(&mut connection, asked).await?;
+    let runs = greenlight_store::run::records(&mut connection, found).await?;
+    Ok(RunPage { runs, more })
+}
+
+/// The runs of a page without what was logged to them; whether there are more.
+pub(crate) async fn find(
+    connection: &mut Connection,
+    asked: &SearchRuns,
+) -> Result<(Vec<RunInfo>, bool), AppError> {
     if !(1..=MAX_RUNS).contains(&asked.limit) {
         return Err(AppError::Invalid(format!(
             "Invalid value {} for parameter 'max_results' supplied. It must be 1 to {MAX_RUNS}",
@@ -62,7 +74,6 @@ pub async fn search_runs(app: &App, actor: &Actor, asked: &SearchRuns) -> Result
             asked.orders[twice]
         )));
     }
-    let mut connection = app.store.read().await?;
     let question = RunSearch {
         experiments: &asked.experiments,
         view: asked.view,
@@ -71,9 +82,8 @@ pub async fn search_runs(app: &App, actor: &Actor, asked: &SearchRuns) -> Result
         limit: asked.limit + 1,
         offset: asked.offset.max(0),
     };
-    let mut found = search(&mut connection, question).await?;
+    let mut found = search(connection, question).await?;
     let more = found.len() as i64 > asked.limit;
     found.truncate(usize::try_from(asked.limit).unwrap_or(0));
-    let runs = greenlight_store::run::records(&mut connection, found).await?;
-    Ok(RunPage { runs, more })
+    Ok((found, more))
 }

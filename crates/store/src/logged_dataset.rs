@@ -197,6 +197,40 @@ pub(crate) async fn of_runs(
     Ok(inputs.collect())
 }
 
+/// A use of a data set, without what is long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    /// Name of the data set.
+    pub name: String,
+    /// Its digest.
+    pub digest: String,
+    /// Kind of its source, such as `s3`.
+    pub source_type: String,
+    /// What it was read for, if that was said.
+    pub context: Option<String>,
+}
+
+/// The first `limit` data sets that a run read, in the order in which that was logged.
+pub async fn uses(connection: &mut Connection, run: i64, limit: i64) -> Result<Vec<Use>, StoreError> {
+    let found: Vec<(String, String, String, Option<String>)> = sqlx::query_as(
+        "select d.name, d.digest, d.source_type, t.value from run_input as i \
+         join logged_dataset as d on d.number = i.dataset \
+         left join run_input_tag as t on t.owner = i.number and t.key = 'mlflow.data.context' \
+         where i.run = $1 order by i.number limit $2",
+    )
+    .bind(run)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    let uses = found.into_iter().map(|(name, digest, source_type, context)| Use {
+        name,
+        digest,
+        source_type,
+        context,
+    });
+    Ok(uses.collect())
+}
+
 /// The data sets that runs of these experiments read, with what for.
 pub async fn summaries(
     connection: &mut Connection,

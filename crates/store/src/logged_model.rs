@@ -142,6 +142,20 @@ pub async fn get(connection: &mut Connection, id: &str) -> Result<Option<LoggedM
     Ok(filled(connection, row.into_iter().collect()).await?.pop())
 }
 
+/// The first `limit` models that a run logged, without their tags, parameters and values; deleted ones are left out.
+pub async fn of_run(
+    connection: &mut Connection,
+    run_id: &str,
+    limit: i64,
+) -> Result<Vec<LoggedModel>, StoreError> {
+    let text = format!(
+        "select {COLUMNS} where m.source_run_id = $1 and m.deleted_at is null order by m.created_at, m.id limit $2"
+    );
+    let rows: Vec<Row> =
+        sqlx::query_as(AssertSqlSafe(text)).bind(run_id).bind(limit).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(of_row).collect())
+}
+
 /// Rows with what hangs on them.
 pub(crate) async fn filled(
     connection: &mut Connection,

@@ -47,6 +47,18 @@ pub async fn log_outputs(
     Ok(())
 }
 
+/// Ids of the first `limit` models that a run read, by id.
+pub async fn read_by(connection: &mut Connection, run: i64, limit: i64) -> Result<Vec<String>, StoreError> {
+    let found: Vec<(String,)> = sqlx::query_as(
+        "select model_id from run_model where run = $1 and is_output = 0 order by model_id limit $2",
+    )
+    .bind(run)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    Ok(found.into_iter().map(|row| row.0).collect())
+}
+
 /// A run's number, whether it wrote the model or read it, and the model.
 pub(crate) type Edge = (i64, bool, ModelOutput);
 

@@ -6,10 +6,12 @@ use greenlight_domain::release::{Release, Stage};
 use greenlight_domain::role::{Actor, Role};
 use greenlight_domain::time::Micros;
 use greenlight_store::experiment::{Location, OWN_ROOT};
+use greenlight_store::logged_model::NewLoggedModel;
 use greenlight_store::metric::Point;
 use greenlight_store::run::{NewRun, Run};
 use greenlight_store::{
-    Connection, Stamp, Store, audit, experiment, logged_dataset, metric, model, param, release, run,
+    Connection, Stamp, Store, audit, experiment, logged_dataset, logged_model, metric, model, param, release,
+    run, run_model,
 };
 use serde_json::json;
 
@@ -50,7 +52,8 @@ pub(crate) async fn a_described_run_leaves_out_what_it_read(store: &Store) {
         schema: String::new(),
         profile: String::new(),
     };
-    let input = logged_dataset::RunInput { dataset, tags: vec![] };
+    let tags = vec![("mlflow.data.context".to_owned(), "training".to_owned())];
+    let input = logged_dataset::RunInput { dataset, tags };
     logged_dataset::log(&mut tx, (number, 0), &[input]).await.unwrap();
     let info = run::info(&mut tx, "r").await.unwrap().unwrap();
     let described = run::described(&mut tx, vec![info.clone()]).await.unwrap().pop().unwrap();
@@ -59,6 +62,17 @@ pub(crate) async fn a_described_run_leaves_out_what_it_read(store: &Store) {
     assert!(described.inputs.is_empty());
     let whole = run::records(&mut tx, vec![info]).await.unwrap().pop().unwrap();
     assert_eq!((whole.inputs.len(), whole.params), (1, described.params));
+    let uses = logged_dataset::uses(&mut tx, number, 9).await.unwrap();
+    assert_eq!((uses[0].name.as_str(), uses[0].context.as_deref()), ("bank", Some("training")));
+    assert!(logged_dataset::uses(&mut tx, number, 0).await.unwrap().is_empty());
+    run_model::log_inputs(&mut tx, number, &["m-2", "m-1"]).await.unwrap();
+    assert_eq!(run_model::read_by(&mut tx, number, 9).await.unwrap(), ["m-1", "m-2"]);
+    let new =
+        NewLoggedModel { id: "m-3", experiment_id: 0, name: "made", model_type: "", source_run_id: "r" };
+    let made = logged_model::insert(&mut tx, new, NOW).await.unwrap();
+    assert_eq!(logged_model::of_run(&mut tx, "r", 9).await.unwrap()[0].name, "made");
+    logged_model::delete(&mut tx, made, Micros(9)).await.unwrap();
+    assert!(logged_model::of_run(&mut tx, "r", 9).await.unwrap().is_empty());
 }
 
 fn version(name: &str, version: i64, run_id: &str, at: i64) -> ModelVersion {
