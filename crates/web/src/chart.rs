@@ -4,13 +4,18 @@
 //! follow the page. A chart is drawn twice, for a wide and a narrow screen, and CSS shows the one whose letters can
 //! be read there.
 
+pub mod axis;
+pub mod curves;
 pub mod forecast;
 pub mod graph;
 pub mod histogram;
 pub mod lines;
 pub mod months;
 pub mod pairs;
+pub mod parallel;
 pub mod scale;
+pub mod scatter;
+pub mod series;
 pub mod split;
 pub mod waterfall;
 

@@ -35,6 +35,19 @@ pub fn extent(values: impl Iterator<Item = f64>) -> (f64, f64) {
     if high - low > 0.0 { (low, high) } else { (0.0, 1.0) }
 }
 
+/// Smallest and largest finite value, without zero unless it is one of them; values that are all the same get some room
+/// on both sides. None without a finite value.
+pub fn span(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let mut finite = values.filter(|v| v.is_finite());
+    let first = finite.next()?;
+    let (low, high) = finite.fold((first, first), |(low, high), v| (low.min(v), high.max(v)));
+    if high - low > 0.0 {
+        return Some((low, high));
+    }
+    let room = if low == 0.0 { 1.0 } else { low.abs() * 0.1 };
+    Some((low - room, high + room))
+}
+
 /// Round numbers (1, 2 or 5 times a power of ten) that enclose `low..high`, about `about` of them.
 ///
 /// Worked example: 0 to 43 with about 5 ticks gives 0, 10, 20, 30, 40, 50.
