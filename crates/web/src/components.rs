@@ -2,6 +2,7 @@
 
 pub mod figure;
 pub mod number;
+pub mod research;
 pub mod stage;
 
 use greenlight_domain::release::Release;

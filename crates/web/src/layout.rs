@@ -17,13 +17,19 @@ pub enum Section {
     Releases,
     /// Endpoints.
     Endpoints,
+    /// Experiments and their runs.
+    Experiments,
+    /// Models by name.
+    Models,
     /// None of them.
     None,
 }
 
 const NAVIGATION: &[(Section, &str, &str)] = &[
     (Section::Initiatives, "/", "Initiatives"),
+    (Section::Experiments, "/experiments", "Experiments"),
     (Section::Datasets, "/datasets", "Data"),
+    (Section::Models, "/models", "Models"),
     (Section::Releases, "/releases", "Releases"),
     (Section::Endpoints, "/endpoints", "Endpoints"),
 ];

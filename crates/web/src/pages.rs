@@ -6,12 +6,17 @@ pub mod endpoint_disagreement;
 pub mod endpoint_drift;
 pub mod endpoint_traffic;
 pub mod endpoint_try;
+pub mod experiment;
 pub mod initiative;
 pub mod lineage;
 pub mod login;
+pub mod model;
 pub mod portfolio;
 pub mod prediction;
 pub mod release;
+pub mod run;
+pub mod run_comparison;
+pub mod run_table;
 
 mod approval;
 mod dataset_profile;
@@ -19,7 +24,14 @@ mod endpoint_request;
 mod endpoint_tabs;
 mod gate;
 mod initiative_case;
+mod model_history;
+mod model_version;
 mod rollout;
+mod run_chart;
+mod run_column;
+mod run_comparison_chart;
+mod run_file;
+mod run_related;
 
 use std::sync::Arc;
 
@@ -40,5 +52,11 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .merge(endpoint_disagreement::routes())
         .merge(endpoint_try::routes())
         .merge(prediction::routes())
+        .merge(experiment::routes())
+        .merge(run_table::routes())
+        .merge(run::routes())
+        .merge(run_file::routes())
+        .merge(run_comparison::routes())
+        .merge(model::routes())
         .merge(login::routes())
 }
