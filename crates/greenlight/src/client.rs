@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Body, Method, Response};
+use reqwest::{Body, Method, Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -96,7 +96,10 @@ impl Client {
         path: &str,
         body: Option<(&str, Body)>,
     ) -> Result<Response, Failure> {
-        let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if !self.token.is_empty() {
+            request = request.bearer_auth(&self.token);
+        }
         if let Some((content_type, body)) = body {
             request = request.header("content-type", content_type).body(body);
         }
@@ -114,6 +117,11 @@ impl Client {
         let detail = text("detail")
             .or_else(|| text("error"))
             .unwrap_or_else(|| format!("the server answered {status}"));
+        if status == StatusCode::UNAUTHORIZED && self.token.is_empty() {
+            let hint =
+                "set GREENLIGHT_TOKEN (the first start of 'greenlight serve' prints one) or pass --token";
+            return Err(Failure::Input(hint.to_owned()));
+        }
         let code = text("code").unwrap_or_else(|| "GL0004".to_owned());
         Err(Failure::Server { status: status.as_u16(), code, detail })
     }
