@@ -7,6 +7,8 @@
 mod fixtures;
 #[path = "../tests/it/look_fixtures.rs"]
 mod look_fixtures;
+#[path = "../tests/it/research_fixtures.rs"]
+mod research_fixtures;
 
 use std::io;
 use std::path::Path;
@@ -15,9 +17,11 @@ use fixtures::{actor, endpoint, endpoint_line, figure, initiative, release, rele
 use greenlight_domain::evidence::Grade;
 use greenlight_domain::release::Stage;
 use greenlight_domain::role::Role;
+use greenlight_web::pages::run_comparison::Choice;
 use greenlight_web::{assets, pages};
 use look_fixtures as look;
 use maud::Markup;
+use research_fixtures as made;
 
 fn main() -> io::Result<()> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| "gallery".to_owned());
@@ -65,6 +69,12 @@ fn gallery() -> Vec<(&'static str, Markup)> {
         ("prediction", pages::prediction::page(&look::prediction(), &bo)),
         ("endpoint-try", pages::endpoint_try::page(&look::form(), None, Ok(&look::tried(false)), &bo)),
         ("endpoint-try-sampled", pages::endpoint_try::page(&look::form(), None, Ok(&look::tried(true)), &bo)),
+        ("experiments", pages::experiment::page(&made::experiments(), &bo)),
+        ("experiment", pages::run_table::page(&made::run_table(), None, &bo)),
+        ("run", pages::run::page(&made::run_view(), &bo)),
+        ("runs-compare", pages::run_comparison::page(&made::comparison(), &Choice::default(), &bo)),
+        ("models", pages::model::list_page(&made::model_list(), &bo)),
+        ("model", pages::model::page(&made::model_view(), "", &bo)),
         ("login", pages::login::page("/releases/calls.3", Some("This token is unknown or was revoked."))),
     ]
 }

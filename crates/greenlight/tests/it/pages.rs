@@ -50,6 +50,15 @@ async fn a_person_signs_in_looks_and_signs_out() {
         "/endpoints/term-deposit-calls/try",
         "/releases",
         "/endpoints",
+        "/experiments",
+        "/experiments?name=x%27%25&from=25",
+        "/experiments/0",
+        "/experiments/0?filter=metrics.auc+%3E+0.7&order=metrics.%60auc%60+DESC&view=all&metric=auc",
+        "/experiments/0?filter=nonsense",
+        "/runs/compare",
+        "/runs/compare?run=none&run=other",
+        "/models",
+        "/models?name=x%27",
     ] {
         let reply =
             http.get(format!("{}{path}", server.url)).header("cookie", &session).send().await.unwrap();
@@ -59,9 +68,18 @@ async fn a_person_signs_in_looks_and_signs_out() {
         let text = String::from_utf8(reply.bytes().await.unwrap().to_vec()).unwrap();
         assert!(text.contains("<h1") && !text.contains("<script"), "{path}");
     }
-    let missing =
-        http.get(format!("{}/releases/none", server.url)).header("cookie", &session).send().await.unwrap();
-    assert_eq!(missing.status(), StatusCode::NOT_FOUND);
+    for path in [
+        "/releases/none",
+        "/experiments/999",
+        "/experiments/none",
+        "/runs/none",
+        "/runs/none/file?path=a",
+        "/models/a%20b%2Fc",
+    ] {
+        let missing =
+            http.get(format!("{}{path}", server.url)).header("cookie", &session).send().await.unwrap();
+        assert_eq!(missing.status(), StatusCode::NOT_FOUND, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ pub fn took(run: &RunInfo) -> Option<String> {
 
 /// The page of a run.
 pub fn run_address(id: &str) -> String {
-    format!("/runs/{}", percent_encoded(id))
+    format!("/runs/{}", percent_encoded(id).replace('/', "%2F"))
 }
 
 /// A run's name as a link to its page; its id when it has no name.
@@ -47,11 +47,9 @@ pub fn run_link(run: &RunInfo) -> Markup {
     html! { a href=(run_address(&run.id)) { (name) } }
 }
 
-/// The page of a model. Names may hold anything but a slash; one that is a step up a path would lead elsewhere.
+/// The page of a model. A name may hold blanks and odd characters; a slash in it is no part of the path.
 pub fn model_address(name: &str) -> String {
-    let encoded = percent_encoded(name).replace('/', "%2F");
-    let dots = matches!(name, "." | "..");
-    format!("/models/{}", if dots { encoded.replace('.', "%2E") } else { encoded })
+    format!("/models/{}", percent_encoded(name).replace('/', "%2F"))
 }
 
 /// `1,204 runs`, or `more than 10,000 runs`.

@@ -14,4 +14,8 @@ mod look_fixtures;
 #[cfg(test)]
 mod page;
 #[cfg(test)]
+mod research;
+#[cfg(test)]
+mod research_fixtures;
+#[cfg(test)]
 mod session;
