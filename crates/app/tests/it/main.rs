@@ -4,3 +4,4 @@
 
 mod rate;
 mod reload;
+mod research;
