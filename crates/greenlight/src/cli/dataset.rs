@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use greenlight_app::AppError;
 use greenlight_domain::dataset::record::place;
+use greenlight_domain::time::Micros;
 use greenlight_lake::profile::profile;
 use greenlight_lake::score::{Source, is_delta};
 use indicatif::{ProgressBar, ProgressDrawTarget};
@@ -185,7 +186,12 @@ fn version(found: &Value) -> String {
             .take(3)
             .filter_map(|t| t["value"].as_str())
             .collect();
-        let number = |value: &Value| value.as_f64().map(|n| format!("{n}")).unwrap_or_default();
+        let is_time = column["content"] == "time";
+        let number = |value: &Value| match value.as_f64() {
+            Some(micros) if is_time => Micros(micros as i64).date().to_string(),
+            Some(number) => format!("{number}"),
+            None => String::new(),
+        };
         rows.push(row([
             &text(column, "name"),
             &text(column, "type"),

@@ -10,13 +10,13 @@ use maud::{Markup, html};
 
 use super::{px, shortened};
 
-const BOX_WIDTH: f64 = 172.0;
+const BOX_WIDTH: f64 = 150.0;
 const BOX_HEIGHT: f64 = 46.0;
-const ACROSS: f64 = 56.0;
+const ACROSS: f64 = 27.0;
 const DOWN: f64 = 14.0;
 const MARGIN: f64 = 6.0;
 const SWEEPS: usize = 6;
-const LABEL: usize = 22;
+const LABEL: usize = 20;
 
 /// A node as it is drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -73,7 +73,10 @@ pub fn page(view: &RunView, actor: &Actor) -> Markup {
             ("Took", html! { (how_long(view)) }),
             ("Author", html! { (info.author) }),
         ]))
-        p.muted.small { "Run id " code { (info.id) } }
+        p.muted.small {
+            "Run id " code { (info.id) } " · "
+            a href={ "/lineage?node=run%3A" (info.id) } { "What it was made from, and what was made from it" }
+        }
         @if let Some(note) = note { blockquote { (note) } }
         (run_chart::curves(view))
         div.columns {

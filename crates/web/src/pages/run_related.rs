@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use crate::components::research::{left_out, model_address, moment};
 use crate::components::{date, scroll};
+use crate::session::percent_encoded;
 
 /// The section; its parts say so where there is nothing.
 pub(super) fn section(view: &RunView) -> Markup {
@@ -41,7 +42,7 @@ fn uses(view: &RunView) -> Markup {
                     tbody {
                         @for one in view.uses.iter().take(most) {
                             tr {
-                                th scope="row" { (one.name) }
+                                th scope="row" { a href={ "/datasets/" (percent_encoded(&one.name)) } { (one.name) } }
                                 td { @match &one.context { Some(context) => (context), None => span.none { "not said" } } }
                                 td { (one.source_type) }
                                 td { code { (one.digest) } }

@@ -209,7 +209,7 @@ fn row(run: &RunRecord, shown: &Columns) -> Markup {
     html! {
         tr {
             td.pick { input type="checkbox" name="run" value=(info.id) aria-label={ "Compare " (info.name) }; }
-            th scope="row" { (run_link(info)) }
+            th.run-name scope="row" { (run_link(info)) }
             td.number { (moment(info.started_at)) }
             td.number { @match took(info) { Some(took) => (took), None => span.none { "–" } } }
             td.nowrap { (status(info)) }
