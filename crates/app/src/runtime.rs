@@ -163,6 +163,12 @@ pub trait ModelRuntime: Send + Sync + 'static {
     /// Loads an artifact and checks it. Blocks.
     fn load(&self, artifact: &[u8]) -> Result<Arc<dyn Model>, RuntimeError>;
 
+    /// A copy of an artifact that names its input columns, in order. Nothing when it names them itself, when it has
+    /// not as many, or when its kind of file has no place for names.
+    fn name_columns(&self, _artifact: &[u8], _names: &[String]) -> Result<Option<Vec<u8>>, RuntimeError> {
+        Ok(None)
+    }
+
     /// Asks a server what its model takes and answers, and completes `wanted` with it to an artifact that
     /// [`ModelRuntime::load`] reads. `columns` are those that may go in, in order. Blocks.
     fn connect(&self, _wanted: &serde_json::Value, _columns: &[Field]) -> Result<Vec<u8>, RuntimeError> {

@@ -8,7 +8,7 @@ use crate::ensemble::{Ensemble, Source, Vocabulary};
 use crate::linear::Linear;
 use crate::link::Link;
 use crate::onnx::OnnxModel;
-use crate::{EvaluatorError, Format, lightgbm, xgboost};
+use crate::{EvaluatorError, Format, lightgbm, onnx, xgboost};
 
 /// Larger files are refused unread.
 const BYTES_LIMIT: usize = 1 << 30;
@@ -115,6 +115,16 @@ impl Evaluator {
             Format::Onnx => Engine::Onnx(Box::new(OnnxModel::from_bytes(bytes)?)),
         };
         Ok(Self { format, engine })
+    }
+
+    /// An ONNX file with names for the columns of its only matrix: the file as it is and an entry of metadata behind
+    /// it, which other readers of ONNX pass over. Nothing for a file of another format, for one that names its columns
+    /// itself, and where there are not as many columns as names.
+    pub fn with_feature_names(bytes: &[u8], names: &[String]) -> Result<Option<Vec<u8>>, EvaluatorError> {
+        match sniff(bytes)? {
+            Format::Onnx => onnx::with_feature_names(bytes, names),
+            Format::LightGbm | Format::XgboostJson | Format::XgboostUbj => Ok(None),
+        }
     }
 
     /// The inputs, in the order in which columns are sent.

@@ -31,6 +31,8 @@ mod wire;
 
 use crate::{Column, EvaluatorError, Format, Input, Output};
 
+pub(crate) use inputs::with_feature_names;
+
 use graph::Graph;
 use inputs::Entrance;
 use outputs::Exit;

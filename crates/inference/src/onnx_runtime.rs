@@ -219,9 +219,16 @@ impl RuntimeGraph {
     }
 }
 
+/// What the file's metadata call the columns of its only input, as for the evaluator.
+fn feature_names(session: &Session) -> Option<Vec<String>> {
+    let text = session.metadata().ok()?.custom("feature_names").filter(|_| session.inputs().len() == 1)?;
+    serde_json::from_str(&text).ok()
+}
+
 /// The inputs of a graph and the columns that they take together.
 fn graph_inputs(session: &Session) -> Result<(Vec<GraphInput>, Vec<Field>), RuntimeError> {
     let (mut inputs, mut fields) = (Vec::new(), Vec::new());
+    let named = feature_names(session);
     for outlet in session.inputs() {
         let name = outlet.name().to_owned();
         let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
@@ -244,7 +251,11 @@ fn graph_inputs(session: &Session) -> Result<(Vec<GraphInput>, Vec<Field>), Runt
         };
         let first = fields.len();
         for at in 0..width {
-            let column = if width == 1 { name.clone() } else { format!("{name}[{at}]") };
+            let column = match named.as_ref().filter(|names| names.len() == width) {
+                Some(names) => names[at].clone(),
+                None if width == 1 => name.clone(),
+                None => format!("{name}[{at}]"),
+            };
             fields.push(Field { name: column.into(), column_type });
         }
         inputs.push(GraphInput { name, element: *ty, first, width });

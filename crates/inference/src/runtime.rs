@@ -8,6 +8,7 @@ use greenlight_app::runtime::{Model, ModelRuntime, RuntimeError, TrainedModel};
 use greenlight_domain::frame::{Field, Frame};
 use greenlight_domain::model::Signature;
 use greenlight_domain::training::Learner;
+use greenlight_evaluator::Evaluator;
 
 use crate::artifact::{Artifact, MAX_BYTES, Payload, refused};
 use crate::foreign::ForeignModel;
@@ -39,6 +40,13 @@ impl ModelRuntime for Runtime {
 
     fn load(&self, artifact: &[u8]) -> Result<Arc<dyn Model>, RuntimeError> {
         load(artifact)
+    }
+
+    fn name_columns(&self, artifact: &[u8], names: &[String]) -> Result<Option<Vec<u8>>, RuntimeError> {
+        if Spec::is(artifact) || is_own(artifact) {
+            return Ok(None);
+        }
+        Evaluator::with_feature_names(artifact, names).map_err(|error| refused(error.to_string()))
     }
 
     fn connect(&self, wanted: &serde_json::Value, columns: &[Field]) -> Result<Vec<u8>, RuntimeError> {

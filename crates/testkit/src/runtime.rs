@@ -62,6 +62,18 @@ impl ModelRuntime for ColumnRuntime {
         })
     }
 
+    fn name_columns(&self, bytes: &[u8], names: &[String]) -> Result<Option<Vec<u8>>, RuntimeError> {
+        let model: ColumnModel =
+            serde_json::from_slice(bytes).map_err(|e| RuntimeError::Artifact(e.to_string()))?;
+        let is_named = model.inputs.iter().all(|field| !field.name.contains('['));
+        if is_named || model.inputs.len() != names.len() {
+            return Ok(None);
+        }
+        let named = model.inputs.iter().zip(names);
+        let named = named.map(|(field, name)| Field { name: name.as_str().into(), ..field.clone() });
+        Ok(Some(artifact(&named.collect::<Vec<_>>())))
+    }
+
     fn load(&self, bytes: &[u8]) -> Result<Arc<dyn Model>, RuntimeError> {
         let mut model: ColumnModel =
             serde_json::from_slice(bytes).map_err(|e| RuntimeError::Artifact(e.to_string()))?;

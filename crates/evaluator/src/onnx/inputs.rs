@@ -3,12 +3,15 @@
 //! Owns the names of inputs and what a value becomes when it enters. It refuses inputs that are not tensors of rows,
 //! and, in a request, numbers that are not whole where the graph reads integers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use prost::Message;
 
 use super::operators::trees::Features;
 use super::plan::{Dim, TensorType};
 use super::tensor::{Element, Tensor, Values, single};
-use super::wire::{Model, ValueInfo};
+use super::wire::{Entry, Model, ValueInfo};
 use super::{malformed, request, unsupported};
 use crate::{Column, EvaluatorError, Input, InputKind};
 
@@ -67,6 +70,29 @@ pub(super) fn read(
         None if inputs.is_empty() => Err(malformed("inputs", "there is none")),
         None => Ok((inputs, entrances)),
     }
+}
+
+/// The file with an entry that names the columns of its only matrix. A repeated field of a message may go on behind
+/// the others, so that the bytes before it stay what they were.
+pub(crate) fn with_feature_names(bytes: &[u8], names: &[String]) -> Result<Option<Vec<u8>>, EvaluatorError> {
+    let model = super::wire::decode(bytes)?;
+    let Some(graph) = model.graph.as_ref().filter(|_| feature_names(&model).is_none()) else {
+        return Ok(None);
+    };
+    let is_constant = |info: &&ValueInfo| graph.initializers.iter().any(|tensor| tensor.name == info.name);
+    let declared: Vec<&ValueInfo> = graph.inputs.iter().filter(|info| !is_constant(info)).collect();
+    let [only] = declared.as_slice() else { return Ok(None) };
+    let width = tensor_type(only).map_or(0, |tensor_type| tensor_type.width().unwrap_or(1));
+    let distinct: BTreeSet<&String> = names.iter().collect();
+    if width != names.len() || distinct.len() != width || *names == [only.name.clone()] {
+        return Ok(None);
+    }
+    let value = serde_json::to_string(names).map_err(|error| malformed("metadata", error.to_string()))?;
+    let entry = Entry { key: FEATURE_NAMES.to_owned(), value };
+    let more = Model { metadata: vec![entry], ..Model::default() };
+    let mut named = bytes.to_vec();
+    more.encode(&mut named).map_err(|error| malformed("metadata", error.to_string()))?;
+    Ok(Some(named))
 }
 
 fn feature_names(model: &Model) -> Option<Vec<String>> {

@@ -187,3 +187,25 @@ fn a_missing_text_is_the_empty_text_and_an_integer_is_never_missing() {
         assert!(error.contains("`visits` takes whole numbers"), "{error}");
     }
 }
+
+#[test]
+fn a_matrix_gets_names_without_a_change_of_the_file() {
+    let file = bytes("onnx/lightgbm.onnx");
+    let plain = Evaluator::from_bytes(&file).unwrap();
+    let names: Vec<String> = (0..plain.inputs().len()).map(|at| format!("column {at}")).collect();
+    let named = Evaluator::with_feature_names(&file, &names).unwrap().unwrap();
+    assert_eq!(named[..file.len()], file);
+    let found = Evaluator::from_bytes(&named).unwrap();
+    assert!(found.inputs().iter().map(|input| &input.name).eq(&names));
+    let columns = vec![Owned::Numbers(vec![1.5, -3.0]); plain.inputs().len()];
+    assert_eq!(score(&plain, &columns, 2), score(&found, &columns, 2));
+
+    let nothing = |file: &[u8], names: &[String]| {
+        assert_eq!(Evaluator::with_feature_names(file, names).unwrap(), None);
+    };
+    nothing(&named, &names);
+    nothing(&file, &names[1..]);
+    nothing(&file, &vec!["same".to_owned(); names.len()]);
+    nothing(&bytes("onnx/logistic-one-hot.onnx"), &names[..4]);
+    nothing(b"tree\nversion=v4\n", &names);
+}

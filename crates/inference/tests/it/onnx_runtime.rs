@@ -166,3 +166,16 @@ fn without_the_library_the_message_says_what_to_install() {
     // A model that needs no library is not affected.
     assert!(Runtime.load(include_bytes!("../fixtures/logistic_regression.json")).is_ok());
 }
+
+#[test]
+fn a_matrix_gets_the_names_that_the_evaluator_would_give_it() {
+    let file = fixture("support-vectors.onnx");
+    let names = ["age", "visits", "balance"].map(str::to_owned);
+    let named = Runtime.name_columns(&file, &names).unwrap().unwrap();
+    let (plain, model) = (load("support-vectors.onnx"), Runtime.load(&named).unwrap());
+    assert!(model.signature().inputs.iter().map(|field| field.name.as_ref()).eq(&names));
+    let answers: Value = serde_json::from_slice(&fixture("support-vectors.json")).unwrap();
+    let rows = rows(&*plain, &answers);
+    let renamed = Frame::new(model.signature().inputs.clone(), rows.columns().to_vec()).unwrap();
+    assert_eq!(model.score(&renamed).unwrap(), plain.score(&rows).unwrap());
+}
