@@ -60,6 +60,19 @@ impl Artifacts {
         Ok(size)
     }
 
+    /// Stores a stream of at most `limit` bytes and returns their digest.
+    pub async fn keep<E: std::fmt::Display>(
+        &self,
+        limit: u64,
+        stream: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    ) -> Result<String, AppError> {
+        let mut hasher = Sha256::new();
+        let (temporary, _) = self.files.receive(limit, stream, |bytes| hasher.update(bytes)).await?;
+        let digest = hex(&hasher.finalize());
+        self.files.publish(&temporary, &place(&digest)).await?;
+        Ok(digest)
+    }
+
     /// Whether an artifact is there.
     pub async fn has(&self, digest: &str) -> Result<bool, AppError> {
         check_digest(digest)?;

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use greenlight_domain::dataset::ColumnRole;
-use greenlight_domain::frame::{Field, Frame};
+use greenlight_domain::dataset::{ColumnRole, DatasetSpec};
+use greenlight_domain::frame::{ColumnType, Field, Frame};
 use greenlight_domain::model::{ModelVersion, Signature};
 use greenlight_domain::role::{Action, Actor};
 use greenlight_domain::time::Micros;
@@ -18,6 +18,7 @@ use serde::Deserialize;
 use crate::gate::outcomes;
 use crate::live::{blocking, smoke};
 use crate::runtime::Model;
+use crate::servable::{self, Prepared};
 use crate::training::{self, CODE_VERSION, Quality, Trained};
 use crate::{App, AppError, allow};
 
@@ -27,13 +28,19 @@ const TOLERANCE: f64 = 1e-4;
 /// Before any recorded time.
 const BEGINNING: Micros = Micros(-62_135_596_800_000_000);
 
-/// A model file of another library, uploaded as an artifact before; or a model of another server.
-#[derive(Debug, Clone, Deserialize)]
+/// A model file of another library, uploaded as an artifact before or lying in the registry; or a model of another
+/// server.
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterModel {
-    /// SHA-256 of the file. Empty for an upstream.
+    /// SHA-256 of the file. Empty for an upstream and for a version of the registry.
     #[serde(default)]
     pub sha256: String,
+    /// The version of the registry that it is: `models:/name@alias` or `models:/name/3`. Its run may say what is left
+    /// out here: the data set by an input that names it, the rest by the tags `greenlight.trained_until` and
+    /// `greenlight.initiative`.
+    #[serde(default)]
+    pub from: Option<String>,
     /// Where the model of another server is: `protocol`, `addresses`, `model`, and settings. This server calls the
     /// addresses, so that whoever may register models chooses whom it calls.
     #[serde(default)]
@@ -42,9 +49,11 @@ pub struct RegisterModel {
     #[serde(default)]
     pub columns: Vec<String>,
     /// `name@version` of the data set that it was trained on.
+    #[serde(default)]
     pub dataset: String,
     /// End of its training window, exclusive: nothing before may be used to judge it.
-    pub trained_until: Micros,
+    #[serde(default)]
+    pub trained_until: Option<Micros>,
     /// The initiative that it was made for.
     #[serde(default)]
     pub initiative: String,
@@ -62,7 +71,8 @@ struct Read {
     quality: Quality,
 }
 
-/// Registers a file as the next version of `name`.
+/// Registers a file as the next version of `name`. A version of the registry that was registered under this name before
+/// comes back as it is.
 pub async fn register(
     app: &App,
     actor: &Actor,
@@ -70,8 +80,16 @@ pub async fn register(
     mut request: RegisterModel,
 ) -> Result<Trained, AppError> {
     allow(actor, Action::Train)?;
-    greenlight_domain::endpoint::check_name("name", name)?;
+    servable::check_name(name, request.from.as_deref())?;
     let started_at = app.clock.now();
+    let origin = match servable::prepare(app, name, &mut request).await? {
+        Prepared::New(origin) => origin,
+        Prepared::Known(known) => return Ok(*known),
+    };
+    let until = request.trained_until.ok_or_else(|| {
+        let problem = "say with trained_until where its training data end, as a date or RFC 3339 time";
+        AppError::Invalid(problem.to_owned())
+    })?;
     let (dataset_name, version) = split_version(&request.dataset)?;
     let mut connection = app.store.read().await?;
     let (dataset, _) = greenlight_store::dataset::get(&mut connection, dataset_name, version)
@@ -83,30 +101,25 @@ pub async fn register(
     let (model, original, size_bytes) = open(app, &request).await?;
     check_inputs(model.as_ref(), &dataset.decision_time_features(), &request.dataset)?;
     let outcome = dataset.column_of(ColumnRole::Outcome).unwrap_or_default().to_owned();
-    let time = dataset.column_of(ColumnRole::Time).unwrap_or_default().to_owned();
-    let mut columns: Vec<String> = model.signature().inputs.iter().map(|f| f.name.to_string()).collect();
-    if let Some(original) = &original {
-        let more = original.signature().inputs.iter().map(|f| f.name.to_string());
-        columns.extend(more.filter(|name| !columns.contains(name)).collect::<Vec<_>>());
-    }
-    columns.push(outcome.clone());
-    let file = app.artifacts.file(&dataset.sha256).await?;
-    let window = Some((BEGINNING, request.trained_until));
-    let frame = app.lake.read_dataset(&file, &columns, &time, window).await?;
+    let frame = window(app, &dataset, [Some(&model), original.as_ref()], until).await?;
     if frame.rows() == 0 {
         return Err(AppError::Invalid(format!(
-            "{} has no rows before {}; say with trained_until where its training data end",
-            request.dataset, request.trained_until
+            "{} has no rows before {until}; say with trained_until where its training data end",
+            request.dataset
         )));
     }
     let tolerance = request.tolerance.unwrap_or(TOLERANCE);
-    let positive = dataset.positive.clone();
+    let positive = dataset.positive;
     let read = blocking(move || {
         let happened = outcomes(&frame, &outcome, &positive)?;
         judge(model.as_ref(), original.as_deref(), &frame, &happened, tolerance)
     })
     .await??;
-    let run = run_of(app, actor, name, &request, started_at, &read);
+    let (registered, made_by) = origin.map_or((None, None), |origin| (Some(origin.registered), origin.run));
+    let run = match made_by {
+        Some(run) => Run { dataset: request.dataset.clone(), initiative: request.initiative.clone(), ..run },
+        None => run_of(app, actor, name, &request, started_at, &read),
+    };
     let model = ModelVersion {
         name: name.to_owned(),
         version: 0,
@@ -116,13 +129,33 @@ pub async fn register(
         sha256: request.sha256,
         size_bytes,
         dataset: request.dataset,
-        trained_until: request.trained_until,
+        trained_until: until,
         score_edges: read.quality.score_edges,
         score_counts: read.quality.score_counts,
         author: actor.name.clone(),
         created_at: app.clock.now(),
+        registered,
     };
     training::insert(app, actor, "model.register", run, model).await
+}
+
+/// The rows before `until`: what the models read, and the outcome.
+async fn window(
+    app: &App,
+    dataset: &DatasetSpec,
+    models: [Option<&Arc<dyn Model>>; 2],
+    until: Micros,
+) -> Result<Frame, AppError> {
+    let mut columns: Vec<String> = Vec::new();
+    for field in models.into_iter().flatten().flat_map(|model| model.signature().inputs.iter()) {
+        if !columns.iter().any(|column| column == field.name.as_ref()) {
+            columns.push(field.name.to_string());
+        }
+    }
+    columns.push(dataset.column_of(ColumnRole::Outcome).unwrap_or_default().to_owned());
+    let time = dataset.column_of(ColumnRole::Time).unwrap_or_default();
+    let file = app.artifacts.file(&dataset.sha256).await?;
+    Ok(app.lake.read_dataset(&file, &columns, time, Some((BEGINNING, until))).await?)
 }
 
 /// Asks an upstream what it takes and answers, and stores its description as the artifact.
@@ -187,8 +220,13 @@ fn check_inputs(model: &dyn Model, features: &[Field], dataset: &str) -> Result<
     };
     let names: Vec<&str> = features.iter().map(|field| field.name.as_ref()).collect();
     Err(AppError::Invalid(format!(
-        "the model needs '{}' and {dataset} has no such column before the decision; it has {}",
+        "the model needs '{}' and {dataset} has no such column of {} before the decision; it has {}. Train it on \
+         columns of these names, or log an ONNX graph with a signature that names them in order",
         unknown.name,
+        match unknown.column_type {
+            ColumnType::Number => "numbers",
+            ColumnType::Text => "text",
+        },
         names.join(", ")
     )))
 }
@@ -243,6 +281,9 @@ fn run_of(
 ) -> Run {
     let param = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     let mut params = vec![param("file_sha256", &request.sha256), param("file_format", read.flavor)];
+    if let Some(uri) = &request.from {
+        params.push(param("registered_from", uri));
+    }
     if let Some(original) = &request.converted_from {
         params.push(param("converted_from", original));
     }
@@ -286,7 +327,7 @@ pub async fn view(app: &App, actor: &Actor, name: &str, version: i64) -> Result<
     };
     let model = greenlight_store::model::get(&mut connection, name, version).await?.ok_or_else(missing)?;
     let run = greenlight_store::run::get(&mut connection, &model.run_id).await?.ok_or_else(missing)?;
-    Ok(Trained { run, model })
+    Ok(Trained { run, model, existing: false })
 }
 
 /// The file of a model version, checked against its digest, for whoever scores elsewhere.

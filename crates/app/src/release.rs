@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::audit::new_id;
 use crate::gate::{Judged, before_traffic};
-use crate::{App, AppError, allow, live};
+use crate::{App, AppError, allow, live, servable};
 
 /// Which model version should go to which endpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,7 +23,7 @@ use crate::{App, AppError, allow, live};
 pub struct SubmitRelease {
     /// Endpoint.
     pub endpoint: String,
-    /// `name@version`.
+    /// `name@version`, or `models:/name@alias` for the newest that comes from that version of the registry.
     pub model: String,
 }
 
@@ -55,8 +55,11 @@ pub struct ReleaseView {
 }
 
 /// Submits a release: runs the gates before traffic and stores release and evidence together.
-pub async fn submit(app: &App, actor: &Actor, request: SubmitRelease) -> Result<ReleaseView, AppError> {
+pub async fn submit(app: &App, actor: &Actor, mut request: SubmitRelease) -> Result<ReleaseView, AppError> {
     allow(actor, Action::Release)?;
+    if request.model.starts_with("models:") {
+        request.model = servable::reference(app, actor, &request.model).await?;
+    }
     let judged = gather(app, &request).await?;
     let (model, model_version) = (judged.model.name.clone(), judged.model.version);
     let policy = judged.endpoint.policy.clone();

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use futures::stream;
+use futures::{TryStreamExt, stream};
 use greenlight_domain::role::{Action, Actor};
 use greenlight_store::Connection;
 
@@ -12,6 +12,7 @@ pub use object_store::GetRange;
 use crate::repository::Repository;
 pub use crate::repository::{Entry, Found};
 
+use crate::files::unavailable;
 use crate::location::{authority_and_path, below, scheme};
 use crate::{App, AppError, allow, logged_model, registered_version, run};
 
@@ -130,10 +131,34 @@ pub async fn open(
     range: Option<GetRange>,
 ) -> Result<Found, AppError> {
     allow(actor, Action::Download)?;
+    opened(app, owner, path, range).await
+}
+
+/// The same for use cases, which have asked who may.
+pub(crate) async fn opened(
+    app: &App,
+    owner: Owner<'_>,
+    path: &str,
+    range: Option<GetRange>,
+) -> Result<Found, AppError> {
     let inner = below(path)?;
     let mut root = root(app, owner).await?;
     root.parts.extend(inner);
     root.repository.get(&root.parts, range).await
+}
+
+/// A file of at most `limit` bytes of text.
+pub(crate) async fn text(app: &App, owner: Owner<'_>, path: &str, limit: u64) -> Result<String, AppError> {
+    let mut found = opened(app, owner, path, None).await?;
+    if found.size > limit {
+        let problem = format!("'{path}' has {} bytes and the limit is {limit}", found.size);
+        return Err(AppError::Invalid(problem));
+    }
+    let mut bytes = Vec::new();
+    while let Some(chunk) = found.bytes.try_next().await.map_err(|error| unavailable(&error))? {
+        bytes.extend_from_slice(&chunk);
+    }
+    String::from_utf8(bytes).map_err(|_| AppError::Invalid(format!("'{path}' is no UTF-8 text")))
 }
 
 /// Stores a small file of a run.

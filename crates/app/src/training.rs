@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::gate::outcomes;
 use crate::live::blocking;
-use crate::{App, AppError, allow};
+use crate::{App, AppError, allow, servable};
 
 /// What a training yielded.
 #[derive(Debug, Clone, Serialize)]
@@ -23,6 +23,9 @@ pub struct Trained {
     pub run: Run,
     /// The model version.
     pub model: ModelVersion,
+    /// It was registered before, from the same version of the registry: nothing was made.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub existing: bool,
 }
 
 const SCORE_BINS: usize = 10;
@@ -84,6 +87,7 @@ pub async fn train(app: &App, actor: &Actor, name: &str) -> Result<Trained, AppE
         score_counts: quality.score_counts,
         author: actor.name.clone(),
         created_at: app.clock.now(),
+        registered: None,
     };
     insert(app, actor, "model.train", run, model).await
 }
@@ -92,17 +96,29 @@ pub(crate) async fn insert(
     app: &App,
     actor: &Actor,
     action: &str,
-    run: Run,
+    mut run: Run,
     mut model: ModelVersion,
 ) -> Result<Trained, AppError> {
     let mut transaction = app.store.begin().await?;
+    if let Some(known) = servable::known(&mut transaction, &model).await? {
+        return servable::existing(&mut transaction, known).await;
+    }
     model.version = greenlight_store::model::next_version(&mut transaction, &model.name).await?;
-    greenlight_store::run::insert(&mut transaction, &run).await?;
+    if greenlight_store::run::info(&mut transaction, &run.id).await?.is_none() {
+        greenlight_store::run::insert(&mut transaction, &run).await?;
+    } else {
+        // A client's run keeps what was logged to it.
+        greenlight_store::run::complete(&mut transaction, &run.id, &run.dataset, &run.initiative).await?;
+        run = greenlight_store::run::get(&mut transaction, &run.id).await?.unwrap_or(run);
+    }
     greenlight_store::model::insert(&mut transaction, &model).await?;
-    let detail = json!({ "run": run.id, "sha256": model.sha256, "dataset": model.dataset });
+    let mut detail = json!({ "run": run.id, "sha256": model.sha256, "dataset": model.dataset });
+    if let Some(registered) = &model.registered {
+        detail["from"] = registered.uri().into();
+    }
     app.audit(&mut transaction, actor, action, &model.reference(), detail).await?;
     transaction.commit().await.map_err(greenlight_store::StoreError::from)?;
-    Ok(Trained { run, model })
+    Ok(Trained { run, model, existing: false })
 }
 
 pub(crate) struct Quality {

@@ -181,25 +181,12 @@ async fn of_model(connection: &mut Connection, given: Given<'_>) -> Result<Sourc
                 run_id: Some(run),
             });
         }
-        ModelUri::Version(name, version) => (name, Some(version)),
-        ModelUri::Latest(name) => {
-            let latest = version_of_alias(connection, &name, "latest").await?.version;
-            (name, Some(latest))
-        }
-        ModelUri::Stage(name, stage) => {
-            let version = newest_in(connection, &name, stage).await?;
-            (name, version)
-        }
-        ModelUri::Alias(name, alias) => {
-            let version = version_of_alias(connection, &name, &alias).await?.version;
-            (name, Some(version))
-        }
+        other => named(connection, other).await?,
     };
     let model = registered_model::find(connection, &name).await?;
     if registered_model::is_prompt(&model.tags) {
         return Err(given.refused("Prompt versions cannot be used as model version sources."));
     }
-    let version = version.ok_or_else(|| AppError::not_found("version of that stage", &name, ""))?;
     let found = registered_version::find(connection, &name, version).await?;
     let run = found.run_id.as_deref().unwrap_or_default();
     if given.run_id.is_some_and(|id| id != run) || given.model().is_some() {
@@ -210,6 +197,27 @@ async fn of_model(connection: &mut Connection, given: Given<'_>) -> Result<Sourc
         uri: format!("models:/{name}/{version}"),
         storage_location: found.storage_location,
         run_id: given.run_id.map(str::to_owned).or(found.run_id),
+    })
+}
+
+/// Name and number of the version that a URI names; a logged model has none.
+pub(crate) async fn named(connection: &mut Connection, uri: ModelUri) -> Result<(String, i64), AppError> {
+    Ok(match uri {
+        ModelUri::Logged(id) => return Err(AppError::not_found("registered model", &id, "")),
+        ModelUri::Version(name, version) => (name, version),
+        ModelUri::Latest(name) => {
+            let latest = version_of_alias(connection, &name, "latest").await?.version;
+            (name, latest)
+        }
+        ModelUri::Stage(name, stage) => {
+            let newest = newest_in(connection, &name, stage).await?;
+            let newest = newest.ok_or_else(|| AppError::not_found("version of that stage", &name, ""))?;
+            (name, newest)
+        }
+        ModelUri::Alias(name, alias) => {
+            let version = version_of_alias(connection, &name, &alias).await?.version;
+            (name, version)
+        }
     })
 }
 

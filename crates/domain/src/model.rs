@@ -16,6 +16,22 @@ pub struct Signature {
     pub outputs: Arc<[Field]>,
 }
 
+/// A version of the registry, as MLflow's clients name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// Name of the registered model.
+    pub name: String,
+    /// Number of its version.
+    pub version: i64,
+}
+
+impl Registered {
+    /// `models:/name/version`.
+    pub fn uri(&self) -> String {
+        format!("models:/{}/{}", self.name, self.version)
+    }
+}
+
 /// One version of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelVersion {
@@ -45,6 +61,9 @@ pub struct ModelVersion {
     pub author: String,
     /// When it was made.
     pub created_at: Micros,
+    /// The version of the registry that its file comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered: Option<Registered>,
 }
 
 impl ModelVersion {

@@ -1,6 +1,6 @@
 //! Model versions: inserted, never changed.
 
-use greenlight_domain::model::ModelVersion;
+use greenlight_domain::model::{ModelVersion, Registered};
 use greenlight_domain::time::Micros;
 
 use crate::{Connection, StoreError, json};
@@ -18,13 +18,16 @@ pub async fn next_version(connection: &mut Connection, name: &str) -> Result<i64
 /// Stores a model version.
 pub async fn insert(connection: &mut Connection, model: &ModelVersion) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into model_version (name, version, run_id, spec, created_at) values ($1, $2, $3, $4, $5)",
+        "insert into model_version (name, version, run_id, spec, created_at, registered_name, registered_version) \
+         values ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(&model.name)
     .bind(model.version)
     .bind(&model.run_id)
     .bind(json::write("model version", model)?)
     .bind(model.created_at.0)
+    .bind(model.registered.as_ref().map(|registered| registered.name.as_str()))
+    .bind(model.registered.as_ref().map(|registered| registered.version))
     .execute(connection)
     .await?;
     Ok(())
@@ -120,4 +123,22 @@ pub async fn names(
         created_at: Micros(created_at),
     });
     Ok(names.collect())
+}
+
+/// The newest `limit` model versions whose file comes from that version of the registry, newest first.
+pub async fn of_registered(
+    connection: &mut Connection,
+    registered: &Registered,
+    limit: i64,
+) -> Result<Vec<ModelVersion>, StoreError> {
+    let rows: Vec<(String,)> = sqlx::query_as(
+        "select spec from model_version where registered_name = $1 and registered_version = $2 \
+         order by created_at desc, name, version desc limit $3",
+    )
+    .bind(&registered.name)
+    .bind(registered.version)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|r| json::read("model version", &r.0)).collect()
 }

@@ -309,6 +309,25 @@ pub async fn set_initiative(
     Ok(())
 }
 
+/// Says which data set a run read and which initiative it serves, where it does not say so itself.
+pub async fn complete(
+    connection: &mut Connection,
+    id: &str,
+    dataset: &str,
+    initiative: &str,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "update run set dataset = case when dataset = '' then $2 else dataset end, \
+         initiative = case when initiative = '' then $3 else initiative end where id = $1",
+    )
+    .bind(id)
+    .bind(dataset)
+    .bind(initiative)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Deletes a run, or brings it back.
 pub async fn set_deleted(
     connection: &mut Connection,

@@ -5,3 +5,4 @@
 mod rate;
 mod reload;
 mod research;
+mod servable;

@@ -112,6 +112,7 @@ mod tests {
             score_counts: vec![],
             author: String::new(),
             created_at: Micros(0),
+            registered: None,
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) enum Release {
         /// Endpoint.
         #[arg(long)]
         endpoint: String,
-        /// Model version, such as calls-boosted@1.
+        /// Model version, such as calls-boosted@1, or a version of the registry, such as models:/churn@champion.
         #[arg(long)]
         model: String,
         #[command(flatten)]

@@ -35,6 +35,9 @@ pub(crate) use crate::lineage::{
     datasets_are_listed_with_their_readers, lineage_leads_both_ways,
     runs_that_ended_come_in_the_order_of_their_end,
 };
+pub(crate) use crate::servable::{
+    a_run_is_completed_and_never_overwritten, versions_are_found_by_where_they_come_from,
+};
 
 pub(crate) use crate::research::{
     a_described_run_leaves_out_what_it_read,
@@ -239,6 +242,7 @@ pub(crate) async fn models_runs_and_trainings(store: &Store) {
         score_counts: vec![1, 2],
         author: "dana".into(),
         created_at: NOW.at,
+        registered: None,
     };
     let mut tx = store.begin().await.unwrap();
     assert_eq!(model::next_version(&mut tx, "m").await.unwrap(), 1);

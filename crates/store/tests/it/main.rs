@@ -8,6 +8,7 @@
 mod contract;
 mod lineage;
 mod research;
+mod servable;
 
 use greenlight_store::Store;
 use sqlx::{Connection, Executor};
@@ -54,6 +55,7 @@ macro_rules! on_both {
 
 on_both![
     a_described_run_leaves_out_what_it_read,
+    a_run_is_completed_and_never_overwritten,
     an_experiment_takes_its_runs_along,
     audit_is_newest_first_and_rolls_back_with_its_change,
     business_cases_are_superseded_by_date,
@@ -80,4 +82,5 @@ on_both![
     runs_keep_what_is_logged_to_them,
     statistics_add_up_and_postings_are_summed,
     tokens_are_revoked_once,
+    versions_are_found_by_where_they_come_from,
 ];
