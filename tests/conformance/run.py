@@ -26,6 +26,7 @@ PROGRAMS = {
     "mlflow_client": "mlflow",
     "mlflow_tracking": "mlflow",
     "lineage_client": "openlineage",
+    "registry_release": "mlflow-flavors",
     "score_elsewhere": "moto",
 }
 

@@ -46,6 +46,7 @@ def running():
                     "GREENLIGHT_TOKEN": tokens["operator"],
                     "GREENLIGHT_READER_TOKEN": tokens["viewer"],
                     "GREENLIGHT_SCIENTIST_TOKEN": tokens["scientist"],
+                    "GREENLIGHT_APPROVER_TOKEN": tokens["approver"],
                     "ENDPOINT": ENDPOINT,
                 }
             finally:
