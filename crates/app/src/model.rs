@@ -37,8 +37,8 @@ pub struct RegisterModel {
     #[serde(default)]
     pub sha256: String,
     /// The version of the registry that it is: `models:/name@alias` or `models:/name/3`. Its run may say what is left
-    /// out here: the data set by an input that names it, the rest by the tags `greenlight.trained_until` and
-    /// `greenlight.initiative`.
+    /// out here: the data set by an input that names it or its place, the rest by the tags
+    /// `greenlight.trained_until` and `greenlight.initiative`.
     #[serde(default)]
     pub from: Option<String>,
     /// Where the model of another server is: `protocol`, `addresses`, `model`, and settings. This server calls the

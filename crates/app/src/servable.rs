@@ -12,7 +12,7 @@ use greenlight_domain::training::split_version;
 use greenlight_store::logged_dataset::{LoggedDataset, RunInput};
 use greenlight_store::registered_version::RegisteredVersion;
 use greenlight_store::run::{Run, RunRecord};
-use greenlight_store::{Connection, run};
+use greenlight_store::{Connection, dataset, run};
 
 use crate::live::blocking;
 use crate::model::{RegisterModel, register};
@@ -26,8 +26,6 @@ const MAX_FILE: u64 = 256 << 20;
 const MAX_KNOWN: i64 = 1_000;
 /// The tag of a run that says where its training data end.
 const TRAINED_UNTIL: &str = "greenlight.trained_until";
-/// The tag of a run that says which initiative it serves.
-const INITIATIVE: &str = "greenlight.initiative";
 /// The tag of a use of a data set that says what for.
 const CONTEXT: &str = "mlflow.data.context";
 
@@ -203,9 +201,6 @@ async fn complete(
         let (_, record) = made_by?;
         record.tags.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
     };
-    if let (true, Some(initiative)) = (request.initiative.is_empty(), tag(INITIATIVE)) {
-        initiative.clone_into(&mut request.initiative);
-    }
     if let (None, Some(until)) = (request.trained_until, tag(TRAINED_UNTIL)) {
         let until = until.parse().map_err(|error| {
             AppError::Invalid(format!("the tag {TRAINED_UNTIL} of the run of {}: {error}", registered.uri()))
@@ -274,55 +269,27 @@ async fn datasets_of(
     let training: Vec<&RunInput> = record.inputs.iter().filter(is_training).collect();
     let inputs = if training.is_empty() { record.inputs.iter().collect() } else { training };
     let mut found: Vec<String> = Vec::new();
-    for reference in inputs.iter().flat_map(|input| references(&input.dataset)) {
-        let Ok((name, version)) = split_version(&reference) else { continue };
-        if !found.contains(&reference)
-            && greenlight_store::dataset::get(connection, name, version).await?.is_some()
-        {
-            found.push(reference);
+    for input in inputs {
+        for reference in ours(connection, &input.dataset).await? {
+            if !found.contains(&reference) {
+                found.push(reference);
+            }
         }
     }
     Ok(found)
 }
 
-/// What a logged data set may be ours by: its name, or the last part of a place in its source.
-fn references(dataset: &LoggedDataset) -> Vec<String> {
-    let source: serde_json::Value = serde_json::from_str(&dataset.source).unwrap_or_default();
-    let places = source.as_object().into_iter().flat_map(|source| source.values());
-    let last = |place: &str| {
-        let path = place.split(['?', '#']).next().unwrap_or_default();
-        path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned()
-    };
-    let mut names = vec![dataset.name.clone()];
-    names.extend(places.filter_map(|place| place.as_str()).map(last));
-    names.retain(|name| split_version(name).is_ok());
-    names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(name: &str, source: &str, expected: &[&str]) {
-        let dataset = LoggedDataset {
-            name: name.to_owned(),
-            digest: "d".to_owned(),
-            source_type: "http".to_owned(),
-            source: source.to_owned(),
-            schema: String::new(),
-            profile: String::new(),
-        };
-        assert_eq!(references(&dataset), expected, "{name} {source}");
+/// The versions of ours that a logged data set is: the one that it is named after, or else those of its place.
+async fn ours(connection: &mut Connection, logged: &LoggedDataset) -> Result<Vec<String>, AppError> {
+    if let Ok((name, version)) = split_version(&logged.name)
+        && dataset::get(connection, name, version).await?.is_some()
+    {
+        return Ok(vec![logged.name.clone()]);
     }
-
-    #[test]
-    fn a_logged_data_set_names_one_of_ours() {
-        check("bank@1", "{}", &["bank@1"]);
-        check("dataset", r#"{"url": "https://host/datasets/bank@2?x=1"}"#, &["bank@2"]);
-        check("dataset", r#"{"uri": "greenlight://bank@3/"}"#, &["bank@3"]);
-        for (name, source) in [("bank", "{}"), ("dataset", "no json"), ("a@b", r#"{"uri": "s3://b/x.csv"}"#)]
-        {
-            check(name, source, &[]);
-        }
+    let place = logged.place();
+    if place.is_empty() {
+        return Ok(Vec::new());
     }
+    let found = dataset::at_place(connection, &place).await?;
+    Ok(found.into_iter().map(|(name, version)| format!("{name}@{version}")).collect())
 }

@@ -141,6 +141,16 @@ pub async fn version(
     row.map(read).transpose()
 }
 
+/// Name and number of the versions whose content lies at a place, at most ten.
+pub async fn at_place(connection: &mut Connection, place: &str) -> Result<Vec<(String, i64)>, StoreError> {
+    Ok(sqlx::query_as(
+        "select name, version from dataset_version where source = $1 order by name, version limit 10",
+    )
+    .bind(place)
+    .fetch_all(connection)
+    .await?)
+}
+
 /// The versions that a run wrote.
 pub async fn of_run(connection: &mut Connection, run_id: &str) -> Result<Vec<DatasetVersion>, StoreError> {
     let text = format!("{OWN} where d.run_id = $1 order by d.name, d.version limit 100");

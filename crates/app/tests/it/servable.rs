@@ -27,7 +27,7 @@ impl World {
         Self { test: TestApp::with_calls().await, dana: actor("dana", Role::Scientist) }
     }
 
-    /// A run with tags that says it read these data sets.
+    /// A run with tags that says it read these data sets, each by its name or its URL.
     async fn run(&self, tags: &[(&str, &str)], datasets: &[(&str, &str)]) -> run::RunRecord {
         let app = &self.test.app;
         let made = run::create(app, &self.dana, CreateRun::default()).await.unwrap();
@@ -36,10 +36,10 @@ impl World {
         run::log(app, &self.dana, &id, batch).await.unwrap();
         let input = |(name, context): &(&str, &str)| RunInput {
             dataset: LoggedDataset {
-                name: (*name).to_owned(),
+                name: if name.contains('/') { "dataset" } else { *name }.to_owned(),
                 digest: "d".to_owned(),
                 source_type: "code".to_owned(),
-                source: "{}".to_owned(),
+                source: serde_json::json!({ "url": name }).to_string(),
                 schema: String::new(),
                 profile: String::new(),
             },
@@ -122,7 +122,8 @@ async fn a_version_is_served_by_the_run_that_made_it_and_only_once() {
 #[tokio::test]
 async fn a_release_finds_or_makes_the_version_that_it_needs() {
     let world = World::start().await;
-    let run = world.run(&[UNTIL], &[("history@1", "training")]).await;
+    let place = "https://models.example/v1/datasets/history/versions/1/content";
+    let run = world.run(&[UNTIL], &[(place, "train"), ("other", "eval")]).await;
     world.register(&run, BOOSTER, &["score"]).await;
     let submit = || {
         let request =

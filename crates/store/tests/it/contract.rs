@@ -36,7 +36,8 @@ pub(crate) use crate::lineage::{
     runs_that_ended_come_in_the_order_of_their_end,
 };
 pub(crate) use crate::servable::{
-    a_run_is_completed_and_never_overwritten, versions_are_found_by_where_they_come_from,
+    a_run_is_completed_and_never_overwritten, data_sets_are_found_by_their_place,
+    versions_are_found_by_where_they_come_from,
 };
 
 pub(crate) use crate::research::{

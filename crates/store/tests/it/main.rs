@@ -59,6 +59,7 @@ on_both![
     an_experiment_takes_its_runs_along,
     audit_is_newest_first_and_rolls_back_with_its_change,
     business_cases_are_superseded_by_date,
+    data_sets_are_found_by_their_place,
     datasets_are_listed_with_their_readers,
     changes_of_a_registered_model_are_told_from_those_of_its_namesakes,
     endpoints_keep_their_cursor,

@@ -1,10 +1,15 @@
 //! Model versions that come from the registry, and the runs that made them.
 
+use std::collections::BTreeMap;
+
+use greenlight_domain::dataset::{ContractReport, DatasetSpec};
 use greenlight_domain::frame::Field;
 use greenlight_domain::model::{ModelVersion, Registered, Signature};
 use greenlight_domain::time::Micros;
 use greenlight_store::run::NewRun;
-use greenlight_store::{Store, model, run};
+use greenlight_store::{Stamp, Store, dataset, model, run};
+
+use crate::lineage::record;
 
 fn version(number: i64, registered: Option<(&str, i64)>) -> ModelVersion {
     ModelVersion {
@@ -57,4 +62,24 @@ pub(crate) async fn a_run_is_completed_and_never_overwritten(store: &Store) {
     run::complete(&mut tx, "r", "d@3", "other").await.unwrap();
     let found = run::get(&mut tx, "r").await.unwrap().unwrap();
     assert_eq!((found.dataset.as_str(), found.initiative.as_str()), ("d@1", "calls"));
+}
+
+pub(crate) async fn data_sets_are_found_by_their_place(store: &Store) {
+    let spec = DatasetSpec {
+        description: String::new(),
+        licence: String::new(),
+        file: String::new(),
+        sha256: String::new(),
+        positive: String::new(),
+        contract: BTreeMap::new(),
+    };
+    let report = ContractReport { rows: 3, violations: vec![] };
+    let stamp = Stamp { at: Micros(1_000_000), actor: "dana" };
+    let mut tx = store.begin().await.unwrap();
+    for (version, place) in [(1, "s3://bucket/a"), (2, "s3://bucket/b"), (3, "s3://bucket/a")] {
+        dataset::insert(&mut tx, ("bank", version), &spec, &report, &record(place), stamp).await.unwrap();
+    }
+    let found = dataset::at_place(&mut tx, "s3://bucket/a").await.unwrap();
+    assert_eq!(found, [("bank".to_owned(), 1), ("bank".to_owned(), 3)]);
+    assert!(dataset::at_place(&mut tx, "s3://bucket/c").await.unwrap().is_empty());
 }
