@@ -15,7 +15,10 @@ const EXACT_LIMIT: f64 = 9_007_199_254_740_992.0;
 const ENDLESS: f64 = 9e18;
 
 /// `TensorProto.DataLocation.EXTERNAL`.
-const EXTERNAL: i32 = 1;
+pub(super) const EXTERNAL: i32 = 1;
+/// Why such a tensor is no part of a model, whatever evaluates it: a model is one file.
+pub(super) const OUTSIDE: &str = "its numbers lie in another file, which is not there (mlflow and onnx leave them in this \
+                                  one with save_as_external_data=False)";
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attributes<'a>(pub(super) &'a [Attribute]);
@@ -89,7 +92,7 @@ pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Refusal> {
 /// Reads a tensor of a file.
 pub(super) fn tensor(message: &TensorMessage) -> Result<Tensor, Refusal> {
     if message.location == EXTERNAL {
-        return unsupported("a tensor whose numbers lie in another file");
+        return malformed(OUTSIDE);
     }
     let Some(element) = Element::from_number(i64::from(message.element)) else {
         return unsupported(format!("a tensor of element type {}", message.element));

@@ -62,6 +62,10 @@ pub(super) fn load(mut model: wire::Model) -> Result<OnnxModel, EvaluatorError> 
     if graph.nodes.len() > NODES_LIMIT {
         return Err(wire::too_large("the number of nodes", graph.nodes.len() as u64, NODES_LIMIT as u64));
     }
+    // Said before operators that are not known send the file to another runtime, which would not find them either.
+    if let Some(tensor) = graph.initializers.iter().find(|tensor| tensor.location == attributes::EXTERNAL) {
+        return Err(malformed(format!("initializer `{}`", tensor.name), attributes::OUTSIDE));
+    }
     let producers = Producers::new(&graph.nodes)?;
     let constants: BTreeSet<&str> = graph.initializers.iter().map(|tensor| tensor.name.as_str()).collect();
     let declared: Vec<_> =
