@@ -90,6 +90,7 @@ fn version(name: &str, version: i64, run_id: &str, at: i64) -> ModelVersion {
         score_counts: vec![],
         author: "dana".into(),
         created_at: Micros(at),
+        registered: None,
     }
 }
 

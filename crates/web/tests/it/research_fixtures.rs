@@ -141,6 +141,7 @@ fn servable_version(version: i64) -> ModelVersion {
         score_counts: vec![],
         author: "sam".into(),
         created_at: day(version as i32),
+        registered: None,
     }
 }
 
