@@ -4,6 +4,7 @@ mod artifact;
 mod audit;
 mod dataset;
 mod endpoint;
+mod garbage;
 mod initiative;
 mod kv;
 pub(crate) mod lineage;
@@ -29,6 +30,7 @@ pub(crate) fn router() -> Router<ApiState> {
         .merge(audit::router())
         .merge(dataset::router())
         .merge(endpoint::router())
+        .merge(garbage::router())
         .merge(initiative::router())
         .merge(kv::router())
         .merge(lineage::router())

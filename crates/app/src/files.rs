@@ -21,7 +21,7 @@ const INCOMING: &str = "incoming";
 /// The same in a folder that others write too.
 const INCOMING_AMONG_OTHERS: &str = ".greenlight-incoming";
 /// Longer than any upload takes; another server of the same folder may be receiving what is younger.
-const ABANDONED: Duration = Duration::from_hours(48);
+const ABANDONED: Duration = Duration::from_hours(24);
 const CHUNK: usize = 5 * 1024 * 1024;
 
 /// A folder.
@@ -99,6 +99,14 @@ impl Files {
         if let Err(error) = self.store.delete(temporary).await {
             tracing::warn!(%error, "an upload that is not wanted stays until a later start");
         }
+    }
+}
+
+impl Files {
+    /// Removes what uploads left behind that broke off with their server.
+    pub(crate) async fn sweep(&self) -> Result<(), AppError> {
+        let folder = self.root.join(self.incoming);
+        blocking(move || remove_abandoned(&folder)).await
     }
 }
 

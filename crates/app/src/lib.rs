@@ -16,6 +16,7 @@ pub mod experiment_overview;
 pub mod experiment_search;
 pub mod explain;
 mod files;
+pub mod garbage;
 pub mod gate;
 pub mod initiative;
 pub mod kv;

@@ -64,6 +64,7 @@ pub async fn create(app: &App, actor: &Actor, new: CreateVersion) -> Result<Regi
         is_prompt: is_prompt(&new.tags),
     };
     let mut transaction = app.store.begin().await?;
+    registered_version::hold(&mut transaction).await?;
     let source = resolve(&mut transaction, given).await?;
     check_model_name("name", &new.name)?;
     for (key, value) in &new.tags {

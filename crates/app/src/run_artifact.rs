@@ -45,18 +45,22 @@ async fn root<'a>(app: &'a App, owner: Owner<'_>) -> Result<Root<'a>, AppError> 
             resolved(&mut connection, &found.storage_location).await?
         }
     };
-    let own = kept(&uri).or_else(|| behind_proxy(&uri, &app.artifact_root));
-    let own = own.map(|parts| (&app.repository, parts));
-    let found = own.or_else(|| {
-        let shared = app.shared_repository.as_ref()?;
-        Some((shared, below_root(&uri, &app.artifact_root)?))
-    });
-    let (repository, parts) = found.ok_or_else(|| {
+    let (repository, parts) = place(app, &uri).ok_or_else(|| {
         AppError::Invalid(format!(
             "the files lie at '{uri}', which this server does not read; use a client that may read it"
         ))
     })?;
     Ok(Root { uri, repository, parts })
+}
+
+/// The repository that a URI leads to and the parts of the path in it; none when this server does not read there.
+pub(crate) fn place<'a>(app: &'a App, uri: &str) -> Option<(&'a Repository, Vec<String>)> {
+    let own = kept(uri).or_else(|| behind_proxy(uri, &app.artifact_root));
+    let own = own.map(|parts| (&app.repository, parts));
+    own.or_else(|| {
+        let shared = app.shared_repository.as_ref()?;
+        Some((shared, below_root(uri, &app.artifact_root)?))
+    })
 }
 
 /// Where the proxy answers, as it stands in the URL of a server.

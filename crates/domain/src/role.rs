@@ -17,7 +17,7 @@ pub enum Role {
     Scientist,
     /// Approves or rejects releases of other people.
     Approver,
-    /// Calls endpoints, posts outcomes, settles, rolls out, rolls back and erases.
+    /// Calls endpoints, posts outcomes, settles, rolls out, rolls back, erases and collects garbage.
     Operator,
     /// Everything, and tokens.
     Admin,
@@ -46,6 +46,8 @@ pub enum Action {
     Record,
     /// Delete what was logged about a unit.
     Erase,
+    /// Remove for good what others deleted.
+    Collect,
     /// Issue and revoke tokens.
     Tokens,
     /// Read the audit trail.
@@ -64,9 +66,12 @@ impl Role {
             Action::Read => true,
             Action::Apply | Action::Train | Action::Release => matches!(self, Self::Scientist | Self::Admin),
             Action::Approve => matches!(self, Self::Approver | Self::Admin),
-            Action::Rollout | Action::Infer | Action::Record | Action::Erase | Action::Webhook => {
-                matches!(self, Self::Operator | Self::Admin)
-            }
+            Action::Rollout
+            | Action::Infer
+            | Action::Record
+            | Action::Erase
+            | Action::Collect
+            | Action::Webhook => matches!(self, Self::Operator | Self::Admin),
             Action::Download => matches!(self, Self::Scientist | Self::Operator | Self::Admin),
             Action::Tokens => self == Self::Admin,
             Action::Audit => matches!(self, Self::Approver | Self::Operator | Self::Admin),

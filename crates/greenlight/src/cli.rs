@@ -3,6 +3,7 @@
 mod dataset;
 mod erase;
 mod explain;
+mod gc;
 mod kv;
 mod lake;
 mod lineage;
@@ -119,6 +120,8 @@ enum Verb {
     Kv(kv::Kv),
     /// The audit trail, newest first.
     Audit(look::Audit),
+    /// Remove for good what was deleted long ago: runs, experiments, logged models, with their files.
+    Gc(gc::Gc),
     /// The event log of a data folder whose server is not running.
     #[command(subcommand)]
     Lake(lake::Lake),
@@ -155,6 +158,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Score(verb) => verb.run(json).await,
         Verb::Kv(verb) => verb.run(json).await,
         Verb::Audit(verb) => verb.run(json).await,
+        Verb::Gc(verb) => verb.run(json).await,
         Verb::Lake(verb) => verb.run(json).await,
         Verb::Replay(verb) => verb.run(json).await,
         Verb::Explain { code } => explain::explain(code.as_deref(), json),

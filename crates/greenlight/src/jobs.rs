@@ -1,9 +1,10 @@
 //! Background jobs of a server, again and again: settle every endpoint and look at its rollout; follow what other
-//! servers change in the store; purge the online store; tell webhooks.
+//! servers change in the store; purge the online store; tell webhooks; remove for good what was deleted long ago.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use greenlight_app::garbage::{self, Collect};
 use greenlight_app::reload::Reloader;
 use greenlight_app::{App, erase, kv, release, rollout, settle, webhook};
 use greenlight_domain::release::Stage;
@@ -113,6 +114,34 @@ pub(crate) async fn retain(app: Arc<App>) {
                 Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(%endpoint, %error, "old rows were not deleted; it is tried again");
+                }
+            }
+        }
+    }
+}
+
+/// How often it is looked for what was deleted long enough ago.
+const COLLECT_EVERY: Duration = Duration::from_hours(24);
+
+/// Removes for good what was deleted so many hours ago, until the server ends.
+pub(crate) async fn collect(app: Arc<App>, older_than_hours: u32) {
+    let mut ticks = tokio::time::interval(COLLECT_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let asked = Collect { older_than_hours, dry_run: false };
+    loop {
+        ticks.tick().await;
+        loop {
+            match garbage::collect(&app, &App::system_actor(), asked).await {
+                Ok(done) => {
+                    let (runs, models) = (done.runs, done.logged_models);
+                    tracing::info!(runs, models, kept = done.kept_count, "removed what was deleted long ago");
+                    if !done.more {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "what was deleted was not removed; it is tried again in a day");
+                    break;
                 }
             }
         }

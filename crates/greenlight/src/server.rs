@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub listen: SocketAddr,
     /// How often to settle in the background; never when absent.
     pub settle_every: Option<Duration>,
+    /// How many hours something stays deleted before it is removed for good; for ever when absent.
+    pub delete_after_hours: Option<u32>,
     /// Most open connections; fewer when the system allows fewer files.
     pub max_connections: u32,
     /// Most memory of loaded models, bytes.
@@ -65,6 +67,7 @@ impl Settings {
             online: None,
             listen,
             settle_every: None,
+            delete_after_hours: None,
             max_connections: 10_000,
             model_memory: machine::model_memory(),
             anonymous: None,
@@ -200,5 +203,8 @@ pub(crate) async fn start(settings: &Settings, traces: Option<&Traces>) -> Resul
     jobs.spawn(jobs::purge(Arc::clone(&app)));
     jobs.spawn(jobs::deliver(Arc::clone(&app)));
     jobs.spawn(jobs::retain(Arc::clone(&app)));
+    if let Some(hours) = settings.delete_after_hours {
+        jobs.spawn(jobs::collect(Arc::clone(&app), hours));
+    }
     Ok(Running { url, app, first_token, connections, jobs })
 }

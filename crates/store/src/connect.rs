@@ -95,6 +95,7 @@ fn migrator(sqlite: bool) -> Migrator {
         step(8, "webhook", include_str!("../migrations/0008_webhook.sql")),
         step(9, "lineage", include_str!("../migrations/0009_lineage.sql")),
         step(12, "servable", include_str!("../migrations/0012_servable.sql")),
+        step(11, "garbage", include_str!("../migrations/0011_garbage.sql")),
     ];
     Migrator { migrations: Cow::from(steps), ..Migrator::DEFAULT }
 }

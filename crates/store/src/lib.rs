@@ -12,6 +12,7 @@ pub mod endpoint;
 pub mod evidence;
 pub mod experiment;
 pub mod experiment_search;
+pub mod garbage;
 pub mod initiative;
 pub mod ledger;
 pub mod lineage;

@@ -88,8 +88,13 @@ pub(crate) const COLUMNS: &str = "m.number, m.id, m.experiment_id, m.name, m.sta
                                   m.created_at, m.updated_at, m.created_by, m.deleted_at, e.artifact_location \
                                   from logged_model as m join experiment as e on e.id = m.experiment_id";
 
+/// Where the files of a model lie, in an experiment that has its artifacts there.
+pub(crate) fn artifact_uri(location: &str, id: &str) -> String {
+    format!("{}/models/{id}/artifacts", location.trim_end_matches('/'))
+}
+
 fn of_row(row: Row) -> LoggedModel {
-    let artifact_uri = format!("{}/models/{}/artifacts", row.11.trim_end_matches('/'), row.1);
+    let artifact_uri = artifact_uri(&row.11, &row.1);
     LoggedModel {
         number: row.0,
         id: row.1,

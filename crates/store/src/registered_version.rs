@@ -100,6 +100,13 @@ fn of_row(row: Row) -> RegisteredVersion {
     }
 }
 
+/// Lets whoever removes runs and models for good wait until this transaction has added its version, or the other way
+/// round: call it before looking at what the version comes from.
+pub async fn hold(connection: &mut Connection) -> Result<(), StoreError> {
+    counter::several(connection, "registered_version", 0).await?;
+    Ok(())
+}
+
 /// Adds the next version of a model and returns its number and version.
 pub async fn insert(
     connection: &mut Connection,

@@ -118,13 +118,14 @@ pub struct NewRun<'a> {
 
 /// Stores a finished run of our own with its parameters and metrics; its experiment is made when there is none.
 pub async fn insert(connection: &mut Connection, run: &Run) -> Result<(), StoreError> {
+    // First of all: whoever removes an experiment for good waits for the same counter.
+    let number = counter::next(connection, "run").await?;
     let experiment_id = if let Some(found) = experiment::get_by_name(connection, &run.experiment).await? {
         found.id
     } else {
         let stamp = Stamp { at: run.started_at, actor: &run.author };
         experiment::insert(connection, &run.experiment, Location::Below(OWN_ROOT), stamp).await?
     };
-    let number = counter::next(connection, "run").await?;
     sqlx::query(
         "insert into run (id, number, experiment_id, name, status, initiative, dataset, code_version, author, \
          started_at, ended_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
@@ -174,9 +175,14 @@ pub(crate) const INFO: &str = "run.number, run.id, run.experiment_id, run.name, 
                                run.ended_at, run.deleted_at, experiment.artifact_location \
                                from run join experiment on experiment.id = run.experiment_id";
 
+/// Where the artifacts of a run lie, in an experiment that has its own there.
+pub(crate) fn artifact_uri(location: &str, id: &str) -> String {
+    format!("{}/{id}/artifacts", location.trim_end_matches('/'))
+}
+
 pub(crate) fn info_of(row: InfoRow) -> RunInfo {
     let (number, id, experiment_id, name, status, author, started_at, ended_at, deleted_at, location) = row;
-    let artifact_uri = format!("{}/{id}/artifacts", location.trim_end_matches('/'));
+    let artifact_uri = artifact_uri(&location, &id);
     RunInfo {
         number,
         id,

@@ -61,6 +61,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/v1/releases/calls.1/rollback", "operator admin"),
     ("POST", "/v1/endpoints/calls/outcomes", "operator admin"),
     ("POST", "/v1/endpoints/calls/settle", "operator admin"),
+    ("POST", "/v1/garbage-collections", "operator admin"),
     ("GET", "/v1/tokens", "admin"),
     ("POST", "/v1/tokens", "admin"),
     ("DELETE", "/v1/tokens/none", "admin"),

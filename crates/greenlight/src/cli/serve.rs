@@ -45,6 +45,10 @@ pub(crate) struct Serve {
     /// Seconds between settling in the background; 0 never settles by itself.
     #[arg(long, default_value_t = 60)]
     settle_every: u64,
+    /// Remove for good, once a day, what was deleted at least so long ago, such as 30d; what somebody refers to stays. Nothing
+    /// is removed by itself when left out.
+    #[arg(long, value_name = "AGE", value_parser = super::gc::hours)]
+    delete_after: Option<u32>,
     /// Most open connections; the next ones wait until one ends.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
@@ -104,6 +108,7 @@ impl Serve {
             artifact_root: self.default_artifact_root.clone(),
             online: self.online.clone(),
             settle_every: (self.settle_every > 0).then(|| Duration::from_secs(self.settle_every)),
+            delete_after_hours: self.delete_after,
             max_connections: self.max_connections,
             anonymous: self.anonymous,
             private_webhooks: self.private_webhooks,

@@ -1,0 +1,11 @@
+create table garbage (
+    kind text not null,
+    owner bigint not null,
+    id text not null,
+    place text not null,
+    at bigint not null,
+    primary key (kind, owner)
+) /* clustered */;
+
+create index run_by_deletion on run (number) where deleted_at is not null;
+create index model_version_by_run on model_version (run_id);
