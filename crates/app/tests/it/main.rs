@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod garbage;
 mod rate;
 mod reload;
 mod research;

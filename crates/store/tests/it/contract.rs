@@ -47,6 +47,11 @@ pub(crate) use crate::research::{
     runs_are_counted_no_further_than_asked,
 };
 
+pub(crate) use crate::garbage::{
+    a_logged_model_goes_with_what_hangs_on_it, experiments_and_versions_go_when_nothing_needs_them,
+    what_is_collected_goes_in_small_steps, what_is_deleted_is_found_with_who_holds_it,
+};
+
 const OURS: Location<'static> = Location::Below(OWN_ROOT);
 const NOW: Stamp<'static> = Stamp { at: Micros(1_000_000), actor: "dana" };
 

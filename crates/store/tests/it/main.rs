@@ -9,6 +9,7 @@ mod contract;
 mod lineage;
 mod research;
 mod servable;
+mod garbage;
 
 use greenlight_store::Store;
 use sqlx::{Connection, Executor};
@@ -56,6 +57,7 @@ macro_rules! on_both {
 on_both![
     a_described_run_leaves_out_what_it_read,
     a_run_is_completed_and_never_overwritten,
+    a_logged_model_goes_with_what_hangs_on_it,
     an_experiment_takes_its_runs_along,
     audit_is_newest_first_and_rolls_back_with_its_change,
     business_cases_are_superseded_by_date,
@@ -64,6 +66,7 @@ on_both![
     changes_of_a_registered_model_are_told_from_those_of_its_namesakes,
     endpoints_keep_their_cursor,
     evidence_and_approvals_come_back_as_written,
+    experiments_and_versions_go_when_nothing_needs_them,
     experiments_are_found_as_mlflow_finds_them,
     experiments_have_names_of_their_own_and_tags,
     initiatives_are_replaced,
@@ -84,4 +87,6 @@ on_both![
     statistics_add_up_and_postings_are_summed,
     tokens_are_revoked_once,
     versions_are_found_by_where_they_come_from,
+    what_is_collected_goes_in_small_steps,
+    what_is_deleted_is_found_with_who_holds_it,
 ];
