@@ -1,6 +1,7 @@
 //! Files of runs and logged models by path, as MLflow's clients name them behind `mlflow-artifacts:`.
 //!
-//! A file is there whole or not at all. A path is a list of parts that [`crate::location`] has checked.
+//! A file is there whole or not at all. A path is a list of parts that [`crate::location`] has checked. In a bucket, which
+//! knows no folders, one name may be that of a file and begin the names of others; in a folder it may not.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -82,8 +83,18 @@ impl Repository {
         self.folder.into_iter().chain(parts.iter().map(String::as_str)).collect()
     }
 
+    /// Whether there is a folder of this machine; none is in a bucket.
     fn is_folder(&self, parts: &[String]) -> bool {
-        self.files.root.join(self.place(parts).as_ref()).is_dir()
+        self.files.on_disk(&self.place(parts)).is_some_and(|path| path.is_dir())
+    }
+
+    /// Whether something in a bucket lies below that name.
+    async fn begins_names(&self, parts: &[String]) -> bool {
+        matches!(self.files.store.list(Some(&self.place(parts))).next().await, Some(Ok(_)))
+    }
+
+    fn in_bucket(&self) -> bool {
+        self.files.on_disk(&Path::default()).is_none()
     }
 
     async fn is_below_a_file(&self, parts: &[String]) -> bool {
@@ -115,10 +126,12 @@ impl Repository {
     ) -> Result<u64, AppError> {
         let this = self.clone();
         let upload = async move {
-            let (temporary, size) = this.files.receive(MAX_FILE, stream, |_| {}).await?;
-            let published = this.files.publish(&temporary, &this.place(&parts)).await;
-            let Err(error) = published else { return Ok(size) };
-            this.files.discard(&temporary).await;
+            let received = this.files.receive(this.place(&parts), MAX_FILE, stream, |_| {}).await?;
+            let size = received.size;
+            let Err(error) = received.publish().await else { return Ok(size) };
+            if this.in_bucket() {
+                return Err(error);
+            }
             Err(this.in_the_way(&parts).await.unwrap_or(error))
         };
         tokio::spawn(upload).await.map_err(|error| AppError::Internal(error.to_string()))?
@@ -128,24 +141,28 @@ impl Repository {
     pub async fn get(&self, parts: &[String], range: Option<GetRange>) -> Result<Found, AppError> {
         let options = GetOptions { range, ..GetOptions::default() };
         let absent = || AppError::not_found("artifact", &shown(parts), "");
+        let no_file = || {
+            let path = shown(parts);
+            AppError::Invalid(format!("Artifact path refers to a directory, not a file: '{path}'"))
+        };
         if parts.is_empty() || self.is_folder(parts) {
-            return Err(AppError::Invalid(format!(
-                "Artifact path refers to a directory, not a file: '{}'",
-                shown(parts)
-            )));
+            return Err(no_file());
         }
         match self.files.store.get_opts(&self.place(parts), options).await {
             Ok(found) => Ok(Found::from(found)),
-            Err(object_store::Error::NotFound { .. }) => Err(absent()),
+            Err(object_store::Error::NotFound { .. }) => {
+                let is_begun = self.in_bucket() && self.begins_names(parts).await;
+                Err(if is_begun { no_file() } else { absent() })
+            }
             // A part of the path is a file.
-            Err(_) if self.is_below_a_file(parts).await => Err(absent()),
+            Err(_) if !self.in_bucket() && self.is_below_a_file(parts).await => Err(absent()),
             Err(error) => Err(unavailable(&error)),
         }
     }
 
     /// What lies in a folder, by name; nothing when there is none.
     pub async fn list(&self, parts: &[String]) -> Result<Vec<Entry>, AppError> {
-        if !self.is_folder(parts) {
+        if !self.in_bucket() && !self.is_folder(parts) {
             return Ok(Vec::new());
         }
         let found = self
@@ -169,15 +186,87 @@ impl Repository {
             return Err(AppError::Invalid("name what is to be deleted; this path is empty".to_owned()));
         }
         if !self.is_folder(parts) {
-            return match self.files.store.delete(&self.place(parts)).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                Err(_) if self.is_below_a_file(parts).await => Ok(()),
-                Err(error) => Err(unavailable(&error)),
-            };
+            match self.files.store.delete(&self.place(parts)).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(_) if !self.in_bucket() && self.is_below_a_file(parts).await => {}
+                Err(error) => return Err(unavailable(&error)),
+            }
+            if !self.in_bucket() {
+                return Ok(());
+            }
         }
         let store = &self.files.store;
         let all = store.list(Some(&self.place(parts))).map_ok(|file| file.location).boxed();
         let gone = store.delete_stream(all);
         gone.try_for_each(|_| async { Ok(()) }).await.map_err(|e| unavailable(&e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::stream;
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    fn parts(path: &str) -> Vec<String> {
+        path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    }
+
+    fn bucket() -> (Arc<InMemory>, Repository) {
+        let store = Arc::new(InMemory::new());
+        let files = Files::in_store(Arc::clone(&store) as Arc<dyn ObjectStore>);
+        (store, Repository::of(&files))
+    }
+
+    async fn put(repository: &Repository, path: &str, bytes: &'static [u8]) {
+        let whole = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(bytes))]);
+        assert_eq!(repository.put(parts(path), whole).await.unwrap(), bytes.len() as u64);
+    }
+
+    async fn read(repository: &Repository, path: &str, range: Option<GetRange>) -> (u64, Vec<u8>) {
+        let found = repository.get(&parts(path), range).await.unwrap();
+        let chunks: Vec<Bytes> = found.bytes.try_collect().await.unwrap();
+        (found.size, chunks.concat())
+    }
+
+    #[tokio::test]
+    async fn a_bucket_is_listed_read_and_emptied_like_a_folder() {
+        let (store, repository) = bucket();
+        for (path, bytes) in
+            [("0/r/artifacts/a b.txt", "12345"), ("0/r/artifacts/deep/c", ""), ("0/r/artifacts2/d", "d")]
+        {
+            put(&repository, path, bytes.as_bytes()).await;
+        }
+        let listed = repository.list(&parts("0/r/artifacts")).await.unwrap();
+        let expected =
+            [("a b.txt", Some(5)), ("deep", None)].map(|(name, size)| Entry { name: name.to_owned(), size });
+        assert_eq!(listed, expected);
+        assert!(repository.list(&parts("0/r/artifacts/a b.txt")).await.unwrap().is_empty(), "a file");
+        assert!(repository.list(&parts("none")).await.unwrap().is_empty());
+        assert_eq!(read(&repository, "0/r/artifacts/a b.txt", None).await, (5, b"12345".to_vec()));
+        let middle = Some(GetRange::Bounded(1..3));
+        assert_eq!(read(&repository, "0/r/artifacts/a b.txt", middle).await, (5, b"23".to_vec()));
+        for (path, why) in [("0/r/artifacts", "refers to a directory"), ("0/r/none", "there is no artifact")]
+        {
+            let error = repository.get(&parts(path), None).await.err().unwrap().to_string();
+            assert!(error.contains(why), "{path}: {error}");
+        }
+        repository.delete(&parts("0/r/artifacts")).await.unwrap();
+        repository.delete(&parts("0/r/artifacts")).await.unwrap();
+        repository.delete(&parts("0/r/artifacts2/d")).await.unwrap();
+        assert_eq!(store.list(None).count().await, 0);
+        assert!(repository.delete(&[]).await.is_err(), "everything is not deleted by accident");
+    }
+
+    #[tokio::test]
+    async fn an_upload_to_a_bucket_that_breaks_off_leaves_nothing() {
+        let (store, repository) = bucket();
+        let chunks = [Ok(Bytes::from(vec![7; 20 << 20])), Err(std::io::Error::other("the line went dead"))];
+        let error = repository.put(parts("0/r/artifacts/a"), stream::iter(chunks)).await.unwrap_err();
+        assert!(error.to_string().contains("broke off"), "{error}");
+        assert_eq!(store.list(None).count().await, 0);
     }
 }

@@ -5,6 +5,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use greenlight_domain::evidence::hex;
 use greenlight_domain::model::{ModelVersion, Registered};
 use greenlight_domain::registry::ModelUri;
 use greenlight_domain::role::Actor;
@@ -14,6 +18,9 @@ use greenlight_store::registered_version::RegisteredVersion;
 use greenlight_store::run::{Run, RunRecord};
 use greenlight_store::{Connection, dataset, run};
 
+use sha2::{Digest, Sha256};
+
+use crate::files::unavailable;
 use crate::live::blocking;
 use crate::model::{RegisterModel, register};
 use crate::run_artifact::{self, Owner};
@@ -164,7 +171,10 @@ async fn keep(app: &App, registered: &Registered) -> Result<String, AppError> {
             format!("'{path}' of {uri} has {size} bytes and the limit is {MAX_FILE}; log a smaller model");
         return Err(AppError::Invalid(problem));
     }
-    let sha256 = app.artifacts.keep(MAX_FILE, file.bytes).await?;
+    // Read twice, because an artifact is stored under the digest of bytes that are known.
+    let sha256 = digest(file.bytes).await?;
+    let again = run_artifact::opened(app, owner, &served.path, None).await?;
+    app.artifacts.put_stream(&sha256, MAX_FILE, again.bytes).await?;
     if served.columns.is_empty() {
         return Ok(sha256);
     }
@@ -174,6 +184,15 @@ async fn keep(app: &App, registered: &Registered) -> Result<String, AppError> {
         Some(named) => app.artifacts.put(named.into()).await,
         None => Ok(sha256),
     }
+}
+
+/// SHA-256 of the bytes that come.
+async fn digest(mut bytes: BoxStream<'static, Result<Bytes, object_store::Error>>) -> Result<String, AppError> {
+    let mut hasher = Sha256::new();
+    while let Some(chunk) = bytes.next().await {
+        hasher.update(&chunk.map_err(|e| unavailable(&e))?);
+    }
+    Ok(hex(&hasher.finalize()))
 }
 
 /// The run that a version names, when it is one of this server's.

@@ -6,6 +6,7 @@
     reason = "a command line talks through its standard streams"
 )]
 
+mod artifact_store;
 mod cli;
 mod client;
 mod connections;

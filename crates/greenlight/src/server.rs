@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use greenlight_api::ApiState;
-use greenlight_app::artifact::Artifacts;
 use greenlight_app::clock::Clock;
 use greenlight_app::live::LiveEndpoint;
 use greenlight_app::token::IssuedToken;
@@ -25,7 +24,7 @@ use crate::connections::Connections;
 use crate::courier::HttpCourier;
 use crate::failure::Failure;
 use crate::telemetry::Traces;
-use crate::{jobs, machine};
+use crate::{artifact_store, jobs, machine};
 
 /// Where a server keeps its data and where it listens.
 #[derive(Debug, Clone)]
@@ -34,8 +33,8 @@ pub(crate) struct Settings {
     pub data: PathBuf,
     /// Database URL; the embedded one when absent.
     pub database: Option<String>,
-    /// Folder of the artifacts, when servers share it; in the data folder when absent.
-    pub artifacts: Option<PathBuf>,
+    /// Folder or bucket of the artifacts, when servers share it; in the data folder when absent.
+    pub artifacts: Option<String>,
     /// Where clients put the artifacts of new experiments: a URI; through this server when absent.
     pub artifact_root: Option<String>,
     /// Where keys and values lie: `redis://…`; a folder of the data when absent.
@@ -152,7 +151,7 @@ pub(crate) async fn open(settings: &Settings) -> Result<Arc<App>, Failure> {
     std::fs::create_dir_all(data).map_err(|e| Failure::Input(format!("{}: {e}", data.display())))?;
     let embedded = format!("sqlite:{}", data.join("greenlight.db").display());
     let database = settings.database.as_deref().unwrap_or(&embedded);
-    let artifacts = settings.artifacts.clone().unwrap_or_else(|| data.join("artifacts"));
+    let artifacts = artifact_store::open(settings.artifacts.as_deref(), &data.join("artifacts")).await?;
     let folder = format!("embedded:{}", data.join("online").display());
     let online = Online::open(settings.online.as_deref().unwrap_or(&folder)).await.map_err(AppError::from)?;
     if let Err(error) = online.check().await {
@@ -165,7 +164,7 @@ pub(crate) async fn open(settings: &Settings) -> Result<Arc<App>, Failure> {
         store: Store::connect(database).await.map_err(AppError::from)?,
         lake: Arc::new(LocalLake::open(data.join("lake")).map_err(AppError::from)?),
         runtime: Arc::new(Runtime),
-        artifacts: Artifacts::open(artifacts)?,
+        artifacts,
         artifact_root: settings.artifact_root.clone(),
         online,
         courier: Arc::new(courier),

@@ -21,9 +21,11 @@ pub(crate) struct Serve {
     /// Database URL; SQLite in the data folder when left out, or postgres://…
     #[arg(long, env = "GREENLIGHT_DATABASE", hide_env_values = true)]
     database: Option<String>,
-    /// Folder of the artifacts; in the data folder when left out. Servers that share a database must share it.
-    #[arg(long, env = "GREENLIGHT_ARTIFACTS")]
-    artifacts: Option<PathBuf>,
+    /// Where the artifacts lie: a folder, or s3://bucket/path, gs://bucket/path or az://container/path, with credentials from
+    /// the environment (AWS_…, GOOGLE_…, AZURE_…). In the data folder when left out. Servers that share a database must
+    /// share it.
+    #[arg(long, env = "GREENLIGHT_ARTIFACTS", value_name = "PLACE")]
+    artifacts: Option<String>,
     /// Where MLflow's clients put the artifacts of new experiments, such as s3://bucket/path, which they then write and read
     /// themselves. Through this server into the folder of the artifacts when left out.
     #[arg(long, value_name = "URI")]
