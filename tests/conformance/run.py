@@ -28,6 +28,7 @@ PROGRAMS = {
     "lineage_client": "openlineage",
     "registry_release": "mlflow-flavors",
     "score_elsewhere": "moto",
+    "artifacts_elsewhere": "moto",
 }
 
 # The slowest takes ten seconds. One that hangs fails instead of holding up a build.

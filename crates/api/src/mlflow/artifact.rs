@@ -308,7 +308,7 @@ fn not_supported(message: &str) -> MlflowError {
     }
 }
 
-/// Files come through this server, whole: MLflow's client falls back to that by this very message.
+/// Files come through this server, whole, also into a bucket: MLflow's client falls back to that by this very message.
 async fn no_parts(caller: Caller) -> Result<(), MlflowError> {
     allow(&caller.0, Action::Train)?;
     Err(not_supported("Multipart upload is not supported for the current artifact repository"))
