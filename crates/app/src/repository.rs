@@ -197,7 +197,10 @@ impl Repository {
         }
         let store = &self.files.store;
         let all = store.list(Some(&self.place(parts))).map_ok(|file| file.location).boxed();
-        let gone = store.delete_stream(all);
+        // Another server may be deleting the same.
+        let gone = store
+            .delete_stream(all)
+            .filter(|one| std::future::ready(!matches!(one, Err(object_store::Error::NotFound { .. }))));
         gone.try_for_each(|_| async { Ok(()) }).await.map_err(|e| unavailable(&e))
     }
 }
