@@ -65,11 +65,6 @@ impl Artifacts {
         &self.files
     }
 
-    /// Removes what uploads left behind that broke off with their server.
-    pub(crate) async fn sweep(&self) -> Result<(), AppError> {
-        self.files.sweep().await
-    }
-
     /// Stores bytes and returns their digest.
     pub async fn put(&self, bytes: Bytes) -> Result<String, AppError> {
         let digest = hex(&Sha256::digest(&bytes));

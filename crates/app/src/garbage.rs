@@ -114,7 +114,9 @@ pub async fn collect(app: &App, actor: &Actor, asked: Collect) -> Result<Collect
     let before = Micros(app.clock.now().0.saturating_sub(age));
     let mut collector = Collector::new(app, actor, before, asked.dry_run);
     if !asked.dry_run {
-        app.artifacts.sweep().await?;
+        for repository in [Some(&app.repository), app.shared_repository.as_ref()].into_iter().flatten() {
+            repository.sweep().await?;
+        }
         collector.finish().await?;
     }
     // Models first: one that goes holds its run no longer, and both hold their experiment.

@@ -79,6 +79,11 @@ impl Repository {
         Ok(Self { files: Files::open_shared(root)?, folder: None })
     }
 
+    /// Removes what uploads left behind that broke off with their server.
+    pub(crate) async fn sweep(&self) -> Result<(), AppError> {
+        self.files.sweep().await
+    }
+
     fn place(&self, parts: &[String]) -> Path {
         self.folder.into_iter().chain(parts.iter().map(String::as_str)).collect()
     }
