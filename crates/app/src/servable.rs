@@ -17,7 +17,6 @@ use greenlight_store::logged_dataset::{LoggedDataset, RunInput};
 use greenlight_store::registered_version::RegisteredVersion;
 use greenlight_store::run::{Run, RunRecord};
 use greenlight_store::{Connection, dataset, run};
-
 use sha2::{Digest, Sha256};
 
 use crate::files::unavailable;
@@ -187,7 +186,9 @@ async fn keep(app: &App, registered: &Registered) -> Result<String, AppError> {
 }
 
 /// SHA-256 of the bytes that come.
-async fn digest(mut bytes: BoxStream<'static, Result<Bytes, object_store::Error>>) -> Result<String, AppError> {
+async fn digest(
+    mut bytes: BoxStream<'static, Result<Bytes, object_store::Error>>,
+) -> Result<String, AppError> {
     let mut hasher = Sha256::new();
     while let Some(chunk) = bytes.next().await {
         hasher.update(&chunk.map_err(|e| unavailable(&e))?);

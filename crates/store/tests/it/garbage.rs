@@ -74,6 +74,7 @@ async fn own(connection: &mut Connection) {
         score_counts: vec![],
         author: "dana".into(),
         created_at: NOW.at,
+        registered: None,
     };
     run::insert(connection, &made).await.unwrap();
     model::insert(connection, &version).await.unwrap();

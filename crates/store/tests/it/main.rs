@@ -6,10 +6,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod contract;
+mod garbage;
 mod lineage;
 mod research;
 mod servable;
-mod garbage;
 
 use greenlight_store::Store;
 use sqlx::{Connection, Executor};
