@@ -118,4 +118,5 @@ def tell(chosen, found):
         print(f"{key:44} {value:12,.2f} {theirs[key]:12,.2f} {theirs[key] / value if value else float('inf'):8.1f}")
 
 
-main()
+if __name__ == "__main__":
+    main()
