@@ -69,13 +69,12 @@ pub async fn log(
     for some in points.chunks(rows::AT_ONCE) {
         let text = format!(
             "insert into metric (run, key, step, at_ms, value, is_nan) values {} on conflict do nothing",
-            rows::placeholders(some.len(), 6)
+            rows::placeholders_with(some.len(), 1, 5)
         );
-        let mut query = sqlx::query(AssertSqlSafe(text));
+        let mut query = sqlx::query(AssertSqlSafe(text)).bind(run);
         for point in some {
             let (value, is_nan) = stored(point.value);
-            query =
-                query.bind(run).bind(point.key).bind(point.step).bind(point.at_ms).bind(value).bind(is_nan);
+            query = query.bind(point.key).bind(point.step).bind(point.at_ms).bind(value).bind(is_nan);
         }
         query.execute(&mut *connection).await?;
     }
@@ -83,18 +82,17 @@ pub async fn log(
     let newest: Vec<&Point<'_>> = newest.into_values().collect();
     for some in newest.chunks(rows::AT_ONCE) {
         let text = format!(
-            "insert into latest_metric (run, key, experiment_id, step, at_ms, value, is_nan) values {} \
+            "insert into latest_metric (run, experiment_id, key, step, at_ms, value, is_nan) values {} \
              on conflict (run, key) do update set step = excluded.step, at_ms = excluded.at_ms, \
              value = excluded.value, is_nan = excluded.is_nan \
              where (excluded.step, excluded.at_ms, excluded.value) \
              > (latest_metric.step, latest_metric.at_ms, latest_metric.value)",
-            rows::placeholders(some.len(), 7)
+            rows::placeholders_with(some.len(), 2, 5)
         );
-        let mut query = sqlx::query(AssertSqlSafe(text));
+        let mut query = sqlx::query(AssertSqlSafe(text)).bind(run).bind(experiment_id);
         for point in some {
             let (value, is_nan) = stored(point.value);
-            query = query.bind(run).bind(point.key).bind(experiment_id);
-            query = query.bind(point.step).bind(point.at_ms).bind(value).bind(is_nan);
+            query = query.bind(point.key).bind(point.step).bind(point.at_ms).bind(value).bind(is_nan);
         }
         query.execute(&mut *connection).await?;
     }

@@ -25,11 +25,11 @@ pub async fn log(
     for some in params.chunks(rows::AT_ONCE) {
         let text = format!(
             "insert into param (run, key, value) values {} on conflict (run, key) do nothing",
-            rows::placeholders(some.len(), 3)
+            rows::placeholders_with(some.len(), 1, 2)
         );
-        let mut query = sqlx::query(AssertSqlSafe(text));
+        let mut query = sqlx::query(AssertSqlSafe(text)).bind(run);
         for (key, value) in some {
-            query = query.bind(run).bind(*key).bind(*value);
+            query = query.bind(*key).bind(*value);
         }
         let done = query.execute(&mut *connection).await?;
         if done.rows_affected() < some.len() as u64 {

@@ -2,17 +2,24 @@
 
 use std::fmt::Write;
 
-/// Rows of one insert: enough to spare most round trips, few enough for SQLite's bound of 32,766 parameters.
-pub(crate) const AT_ONCE: usize = 128;
+/// Rows of one insert: enough to spare most round trips. SQLite looks through the names of all parameters to bind one of
+/// them, so the cost of a statement grows with the square of their number.
+pub(crate) const AT_ONCE: usize = 32;
 
 /// `($1,$2),($3,$4)` for `rows` rows of `columns` values.
 pub(crate) fn placeholders(rows: usize, columns: usize) -> String {
-    let mut text = String::with_capacity(rows * columns * 6);
+    placeholders_with(rows, 0, columns)
+}
+
+/// `($1,$2,$3),($1,$4,$5)` for rows that begin with the same `shared` values and have `columns` of their own.
+pub(crate) fn placeholders_with(rows: usize, shared: usize, columns: usize) -> String {
+    let mut text = String::with_capacity(rows * (shared + columns) * 6);
     for row in 0..rows {
         text.push_str(if row == 0 { "(" } else { ",(" });
-        for column in 1..=columns {
+        let own = shared + row * columns;
+        for (at, place) in (1..=shared).chain(own + 1..=own + columns).enumerate() {
             // Writing into a string cannot fail.
-            let _ = write!(text, "{}${}", if column == 1 { "" } else { "," }, row * columns + column);
+            let _ = write!(text, "{}${place}", if at == 0 { "" } else { "," });
         }
         text.push(')');
     }
@@ -33,6 +40,12 @@ mod tests {
     fn every_value_has_its_number() {
         assert_eq!(placeholders(2, 3), "($1,$2,$3),($4,$5,$6)");
         assert_eq!(placeholders(1, 1), "($1)");
+    }
+
+    #[test]
+    fn rows_share_their_first_values() {
+        assert_eq!(placeholders_with(2, 1, 2), "($1,$2,$3),($1,$4,$5)");
+        assert_eq!(placeholders_with(1, 2, 1), "($1,$2,$3)");
     }
 
     #[test]

@@ -10,11 +10,11 @@ pub async fn set(connection: &mut Connection, run: i64, tags: &[(&str, &str)]) -
         let text = format!(
             "insert into run_tag (run, key, value) values {} \
              on conflict (run, key) do update set value = excluded.value",
-            rows::placeholders(some.len(), 3)
+            rows::placeholders_with(some.len(), 1, 2)
         );
-        let mut query = sqlx::query(AssertSqlSafe(text));
+        let mut query = sqlx::query(AssertSqlSafe(text)).bind(run);
         for (key, value) in some {
-            query = query.bind(run).bind(*key).bind(*value);
+            query = query.bind(*key).bind(*value);
         }
         query.execute(&mut *connection).await?;
     }
