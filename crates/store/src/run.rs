@@ -172,8 +172,9 @@ pub async fn create(connection: &mut Connection, run: NewRun<'_>) -> Result<i64,
 pub(crate) type InfoRow = (i64, String, i64, String, String, String, i64, Option<i64>, Option<i64>, String);
 
 pub(crate) const INFO: &str = "run.number, run.id, run.experiment_id, run.name, run.status, run.author, run.started_at, \
-                               run.ended_at, run.deleted_at, experiment.artifact_location \
-                               from run join experiment on experiment.id = run.experiment_id";
+                               run.ended_at, run.deleted_at, experiment.artifact_location";
+
+pub(crate) const FROM: &str = "from run join experiment on experiment.id = run.experiment_id";
 
 /// Where the artifacts of a run lie, in an experiment that has its own there.
 pub(crate) fn artifact_uri(location: &str, id: &str) -> String {
@@ -199,7 +200,7 @@ pub(crate) fn info_of(row: InfoRow) -> RunInfo {
 
 /// The run of that id, deleted or not.
 pub async fn info(connection: &mut Connection, id: &str) -> Result<Option<RunInfo>, StoreError> {
-    let text = format!("select {INFO} where run.id = $1");
+    let text = format!("select {INFO} {FROM} where run.id = $1");
     let row: Option<InfoRow> =
         sqlx::query_as(AssertSqlSafe(text)).bind(id).fetch_optional(connection).await?;
     Ok(row.map(info_of))

@@ -3,10 +3,13 @@
 //! What a client wrote is bound, never part of the text. Runs without the key of a condition do not meet it, not even
 //! `!=`. In an order, values come first, then NaN, then runs that have none.
 
+use std::collections::HashSet;
+
 use greenlight_domain::run_search::{Attribute, Comparator, Condition, DatasetField, Order, Subject, Test};
 use sqlx::AssertSqlSafe;
 
-use crate::run::{INFO, InfoRow, RunInfo, info_of};
+use crate::metric::stored;
+use crate::run::{FROM, INFO, InfoRow, RunInfo, info_of};
 use crate::statement::{Bound, Statement};
 use crate::{Connection, StoreError, rows};
 
@@ -129,24 +132,127 @@ fn column(attribute: Attribute) -> &'static str {
     }
 }
 
-/// The runs that a question asks for.
-pub async fn search(connection: &mut Connection, asked: RunSearch<'_>) -> Result<Vec<RunInfo>, StoreError> {
+/// Which of the runs a statement finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part<'a> {
+    /// All of them, in order.
+    All,
+    /// Those with a value of that metric, by it: read from its index as far as the page goes.
+    Values(&'a str, bool),
+    /// Those whose metric is not a number.
+    NotNumbers(&'a str),
+    /// Those without that metric.
+    Missing(&'a str),
+}
+
+impl Part<'_> {
+    /// The cross joins keep SQLite at the index: whatever it knows of the tables, it reads them from left to right.
+    fn tables(self) -> &'static str {
+        match self {
+            Self::Values(..) | Self::NotNumbers(_) => {
+                "from latest_metric as point cross join run cross join experiment"
+            }
+            Self::All | Self::Missing(_) => FROM,
+        }
+    }
+}
+
+/// What is found, without what of it and how much.
+fn statement<'a>(
+    asked: &RunSearch<'a>,
+    part: Part<'a>,
+    experiments: &str,
+    orders: &'a [Order],
+) -> Statement<'a> {
+    const SAME: &str = "run.number = point.run and experiment.id = run.experiment_id";
     let mut statement = Statement::default();
-    statement
-        .wheres
-        .push(format!("run.experiment_id in ({})", rows::list(asked.experiments.iter().copied())));
+    match part {
+        Part::All => statement.wheres.push(format!("run.experiment_id in ({experiments})")),
+        Part::Values(key, ascending) => {
+            let key = statement.bind(Bound::Text(key));
+            let of = format!("point.experiment_id = {experiments} and point.key = {key}");
+            statement.wheres.push(format!("{of} and point.is_nan = 0 and {SAME}"));
+            statement.orders.push(format!("point.value {}", if ascending { "asc" } else { "desc" }));
+        }
+        Part::NotNumbers(key) => {
+            let key = statement.bind(Bound::Text(key));
+            let of = format!("point.experiment_id = {experiments} and point.key = {key}");
+            let (zero, _) = stored(f64::NAN);
+            let zero = statement.bind(Bound::Number(zero));
+            statement.wheres.push(format!("{of} and point.value = {zero} and point.is_nan = 1 and {SAME}"));
+        }
+        Part::Missing(key) => {
+            let key = statement.bind(Bound::Text(key));
+            let of = format!("point.run = run.number and point.key = {key}");
+            statement.wheres.push(format!("run.experiment_id = {experiments}"));
+            statement.wheres.push(format!("not exists (select 1 from latest_metric as point where {of})"));
+        }
+    }
     statement.wheres.extend(asked.view.condition("run"));
     for one in asked.conditions {
         let text = condition(&mut statement, one);
         statement.wheres.push(text);
     }
-    for (at, order) in asked.orders.iter().enumerate() {
+    for (at, order) in orders.iter().enumerate() {
         add_order(&mut statement, at, order);
     }
+    statement
+}
+
+/// The runs that a question asks for.
+pub async fn search(connection: &mut Connection, asked: RunSearch<'_>) -> Result<Vec<RunInfo>, StoreError> {
+    if let ([experiment], [Order { subject: Subject::Metric(key), ascending }, orders @ ..]) =
+        (asked.experiments, asked.orders)
+    {
+        return by_metric(connection, asked, *experiment, (key, *ascending), orders).await;
+    }
+    let experiments = rows::list(asked.experiments.iter().copied());
+    let statement = statement(&asked, Part::All, &experiments, asked.orders);
+    page(connection, statement, Part::All, (asked.limit, asked.offset)).await
+}
+
+/// The runs of one experiment by a metric: those with a value, then NaN, then those that have none. Each part is read
+/// only as far as the page goes, so that a page costs the same among a hundred runs and among a million.
+async fn by_metric(
+    connection: &mut Connection,
+    asked: RunSearch<'_>,
+    experiment: i64,
+    (key, ascending): (&str, bool),
+    orders: &[Order],
+) -> Result<Vec<RunInfo>, StoreError> {
+    let experiment = experiment.to_string();
+    let mut skip = asked.offset;
+    let mut found: Vec<RunInfo> = Vec::new();
+    for part in [Part::Values(key, ascending), Part::NotNumbers(key), Part::Missing(key)] {
+        let left = asked.limit - found.len() as i64;
+        if left <= 0 {
+            break;
+        }
+        let these =
+            page(connection, statement(&asked, part, &experiment, orders), part, (left, skip)).await?;
+        if these.is_empty() && skip > 0 {
+            skip -= count(connection, statement(&asked, part, &experiment, orders), part).await?;
+        } else {
+            skip = 0;
+        }
+        // A run whose metric changed between two reads is told once.
+        let met: HashSet<i64> = found.iter().map(|run| run.number).collect();
+        found.extend(these.into_iter().filter(|run| !met.contains(&run.number)));
+    }
+    Ok(found)
+}
+
+async fn page(
+    connection: &mut Connection,
+    mut statement: Statement<'_>,
+    part: Part<'_>,
+    (limit, offset): (i64, i64),
+) -> Result<Vec<RunInfo>, StoreError> {
     statement.orders.push("run.started_at desc, run.id".to_owned());
-    let page = statement.page(asked.limit, asked.offset);
+    let page = statement.page(limit, offset);
     let text = format!(
-        "select {INFO} {} where {} order by {} {page}",
+        "select {INFO} {} {} where {} order by {} {page}",
+        part.tables(),
         statement.joins.join(" "),
         statement.wheres.join(" and "),
         statement.orders.join(", ")
@@ -154,4 +260,19 @@ pub async fn search(connection: &mut Connection, asked: RunSearch<'_>) -> Result
     let found: Vec<InfoRow> =
         statement.apply(sqlx::query_as(AssertSqlSafe(text))).fetch_all(connection).await?;
     Ok(found.into_iter().map(info_of).collect())
+}
+
+async fn count(
+    connection: &mut Connection,
+    statement: Statement<'_>,
+    part: Part<'_>,
+) -> Result<i64, StoreError> {
+    let text = format!(
+        "select count(*) {} {} where {}",
+        part.tables(),
+        statement.joins.join(" "),
+        statement.wheres.join(" and ")
+    );
+    let (count,): (i64,) = statement.apply(sqlx::query_as(AssertSqlSafe(text))).fetch_one(connection).await?;
+    Ok(count)
 }
