@@ -108,7 +108,7 @@ pub async fn create(app: &App, actor: &Actor, new: CreateRun) -> Result<RunRecor
     let author = new.user.filter(|user| !user.is_empty()).unwrap_or_else(|| actor.name.clone());
     let id = uuid::Uuid::now_v7().simple().to_string();
     let mut transaction = app.store.begin().await?;
-    experiment::find_active(&mut transaction, new.experiment_id).await?;
+    let experiment = experiment::find_active(&mut transaction, new.experiment_id).await?;
     let begun = NewRun {
         id: &id,
         experiment_id: new.experiment_id,
@@ -117,12 +117,11 @@ pub async fn create(app: &App, actor: &Actor, new: CreateRun) -> Result<RunRecor
         started_at: micros(new.start_ms),
     };
     let number = greenlight_store::run::create(&mut transaction, begun).await?;
-    let tags: Vec<(&str, &str)> = tags.iter().map(|(key, value)| (&**key, &**value)).collect();
-    run_tag::set(&mut transaction, number, &tags).await?;
-    note_initiative(&mut transaction, number, &tags).await?;
-    let record = record(&mut transaction, &id).await?;
+    let pairs: Vec<(&str, &str)> = tags.iter().map(|(key, value)| (&**key, &**value)).collect();
+    run_tag::set(&mut transaction, number, &pairs).await?;
+    note_initiative(&mut transaction, number, &pairs).await?;
     transaction.commit().await.map_err(StoreError::from)?;
-    Ok(record)
+    Ok(RunRecord::begun(number, begun, &experiment.artifact_location, tags.into_iter().collect()))
 }
 
 /// Two words and a number: easy to say, and rarely the same twice.

@@ -42,6 +42,7 @@ mod connect;
 mod counter;
 mod error;
 mod json;
+mod packed;
 mod rows;
 mod statement;
 

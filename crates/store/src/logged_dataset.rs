@@ -6,6 +6,7 @@ use greenlight_domain::dataset::record::place;
 use serde::Serialize;
 use sqlx::AssertSqlSafe;
 
+use crate::packed::Runs;
 use crate::tag::{self, Tags};
 use crate::{Connection, StoreError, counter, rows};
 
@@ -166,17 +167,17 @@ async fn edges(
 
 type Row = (i64, i64, String, String, String, String, String, String);
 
-/// What these runs read, given as a list of their numbers; by run, in the order in which it was logged.
+/// What these runs read; by run, in the order in which it was logged.
 pub(crate) async fn of_runs(
     connection: &mut Connection,
-    runs: &str,
+    runs: &Runs,
 ) -> Result<Vec<(i64, RunInput)>, StoreError> {
     let text = format!(
         "select i.number, i.run, d.name, d.digest, d.source_type, d.source, d.schema, d.profile \
          from run_input as i join logged_dataset as d on d.number = i.dataset \
          where i.run in ({runs}) order by i.run, i.number"
     );
-    let found: Vec<Row> = sqlx::query_as(AssertSqlSafe(text)).fetch_all(&mut *connection).await?;
+    let found: Vec<Row> = runs.ask(text).fetch_all(&mut *connection).await?;
     if found.is_empty() {
         return Ok(Vec::new());
     }
@@ -184,7 +185,7 @@ pub(crate) async fn of_runs(
         "select t.owner, t.key, t.value from run_input_tag as t join run_input as i on i.number = t.owner \
          where i.run in ({runs}) order by t.owner, t.key"
     );
-    let pairs: Vec<(i64, String, String)> = sqlx::query_as(AssertSqlSafe(text)).fetch_all(connection).await?;
+    let pairs: Vec<(i64, String, String)> = runs.ask(text).fetch_all(connection).await?;
     let mut tags: HashMap<i64, Vec<(String, String)>> = HashMap::new();
     for (owner, key, value) in pairs {
         tags.entry(owner).or_default().push((key, value));

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use sqlx::AssertSqlSafe;
 
+use crate::packed::{Packed, Runs};
 use crate::{Connection, StoreError, rows};
 
 /// A point to log.
@@ -104,20 +105,40 @@ fn is_newer(point: &Point<'_>, than: &Point<'_>) -> bool {
     order.then(stored(point.value).0.total_cmp(&stored(than.value).0)).is_gt()
 }
 
-/// The newest point of each metric of some runs, given as a list of their numbers.
+type Place = Option<f64>;
+type LatestRow = (i64, String, Place, Place, Place, Place, Place, Place, Place, Place);
+
+/// The newest point of each metric of some runs; those of one run by key. Eight points come as one row: what names
+/// them as a text, their values as numbers, because no text of a number is exact on every database.
 pub(crate) async fn latest(
     connection: &mut Connection,
-    runs: &str,
+    runs: &Runs,
 ) -> Result<Vec<(i64, Latest)>, StoreError> {
+    let values: Vec<String> =
+        (0..8).map(|place| format!("max(case when n % 8 = {place} then value end)")).collect();
     let text = format!(
-        "select run, key, value, is_nan, at_ms, step from latest_metric where run in ({runs}) order by run, key"
+        "select run, string_agg((n % 8) || ' ' || is_nan || ' ' || at_ms || ' ' || step || ' ' || \
+         octet_length(key) || ':' || key, ''), {} \
+         from (select run, key, value, is_nan, at_ms, step, \
+         row_number() over (partition by run order by key) - 1 as n \
+         from latest_metric where run in ({runs})) as numbered group by run, n / 8",
+        values.join(", ")
     );
-    let found: Vec<(i64, String, f64, i64, i64, i64)> =
-        sqlx::query_as(AssertSqlSafe(text)).fetch_all(connection).await?;
-    let latest = found.into_iter().map(|(run, key, value, is_nan, at_ms, step)| {
-        (run, Latest { key, value: value_of((value, is_nan)), at_ms, step })
-    });
-    Ok(latest.collect())
+    let found: Vec<LatestRow> = runs.ask(text).fetch_all(connection).await?;
+    let mut latest = Vec::new();
+    for (run, text, a, b, c, d, e, f, g, h) in found {
+        let values = [a, b, c, d, e, f, g, h];
+        let mut packed = Packed(&text);
+        while !packed.is_empty() {
+            let place = usize::try_from(packed.number(' ')?).ok().and_then(|place| values.get(place));
+            let is_nan = packed.number(' ')?;
+            let (at_ms, step) = (packed.number(' ')?, packed.number(' ')?);
+            let value = value_of((place.copied().flatten().unwrap_or_default(), is_nan));
+            latest.push((run, Latest { key: packed.text()?.to_owned(), value, at_ms, step }));
+        }
+    }
+    latest.sort_unstable_by(|(run, one), (other, two)| (run, &one.key).cmp(&(other, &two.key)));
+    Ok(latest)
 }
 
 /// A page of the points of one metric, by time, then step, then value.

@@ -9,9 +9,10 @@ use sqlx::AssertSqlSafe;
 use crate::experiment::{Location, OWN_ROOT};
 use crate::logged_dataset::RunInput;
 use crate::metric::{Latest, Point};
+use crate::packed::Runs;
 use crate::run_model::ModelOutput;
 use crate::{
-    Connection, Stamp, StoreError, counter, experiment, logged_dataset, metric, param, rows, run_model,
+    Connection, Stamp, StoreError, counter, experiment, logged_dataset, metric, packed, param, run_model,
 };
 
 /// A finished run of our own.
@@ -88,6 +89,23 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// A run that has just begun, to which nothing but tags was logged.
+    pub fn begun(number: i64, run: NewRun<'_>, artifact_location: &str, tags: Vec<(String, String)>) -> Self {
+        let info = info_of((
+            number,
+            run.id.to_owned(),
+            run.experiment_id,
+            run.name.to_owned(),
+            RUNNING.to_owned(),
+            run.author.to_owned(),
+            run.started_at.0,
+            None,
+            None,
+            artifact_location.to_owned(),
+        ));
+        Self { tags, ..Self::of(info) }
+    }
+
     fn of(info: RunInfo) -> Self {
         Self {
             info,
@@ -151,17 +169,20 @@ pub async fn insert(connection: &mut Connection, run: &Run) -> Result<(), StoreE
     metric::log(connection, (number, experiment_id), &points).await
 }
 
+const RUNNING: &str = "RUNNING";
+
 /// Begins a run and returns its number. Fails with `Conflict` when there is one of that id.
 pub async fn create(connection: &mut Connection, run: NewRun<'_>) -> Result<i64, StoreError> {
     let number = counter::next(connection, "run").await?;
     sqlx::query(
         "insert into run (id, number, experiment_id, name, status, initiative, dataset, code_version, author, started_at) \
-         values ($1, $2, $3, $4, 'RUNNING', '', '', '', $5, $6)",
+         values ($1, $2, $3, $4, $5, '', '', '', $6, $7)",
     )
     .bind(run.id)
     .bind(number)
     .bind(run.experiment_id)
     .bind(run.name)
+    .bind(RUNNING)
     .bind(run.author)
     .bind(run.started_at.0)
     .execute(connection)
@@ -213,17 +234,18 @@ pub async fn described(
 ) -> Result<Vec<RunRecord>, StoreError> {
     let mut found: Vec<RunRecord> = runs.into_iter().map(RunRecord::of).collect();
     let places = places(&found);
-    let numbers = rows::list(found.iter().map(|run| run.info.number));
-    for (table, of) in [("param", false), ("run_tag", true)] {
-        let text = format!("select run, key, value from {table} where run in ({numbers}) order by run, key");
-        let pairs: Vec<(i64, String, String)> =
-            sqlx::query_as(AssertSqlSafe(text)).fetch_all(&mut *connection).await?;
-        for (run, key, value) in pairs {
-            let Some(record) = places.get(&run).and_then(|place| found.get_mut(*place)) else { continue };
-            if of { &mut record.tags } else { &mut record.params }.push((key, value));
+    let runs = Runs::of(&found.iter().map(|run| run.info.number).collect::<Vec<_>>());
+    for (run, params) in packed::pairs(connection, "param", &runs).await? {
+        if let Some(record) = places.get(&run).and_then(|place| found.get_mut(*place)) {
+            record.params = params;
         }
     }
-    for (run, latest) in metric::latest(connection, &numbers).await? {
+    for (run, tags) in packed::pairs(connection, "run_tag", &runs).await? {
+        if let Some(record) = places.get(&run).and_then(|place| found.get_mut(*place)) {
+            record.tags = tags;
+        }
+    }
+    for (run, latest) in metric::latest(connection, &runs).await? {
         if let Some(record) = places.get(&run).and_then(|place| found.get_mut(*place)) {
             record.metrics.push(latest);
         }
@@ -240,13 +262,13 @@ fn places(runs: &[RunRecord]) -> HashMap<i64, usize> {
 pub async fn records(connection: &mut Connection, runs: Vec<RunInfo>) -> Result<Vec<RunRecord>, StoreError> {
     let mut found = described(connection, runs).await?;
     let places = places(&found);
-    let numbers = rows::list(found.iter().map(|run| run.info.number));
-    for (run, input) in logged_dataset::of_runs(connection, &numbers).await? {
+    let runs = Runs::of(&found.iter().map(|run| run.info.number).collect::<Vec<_>>());
+    for (run, input) in logged_dataset::of_runs(connection, &runs).await? {
         if let Some(record) = places.get(&run).and_then(|place| found.get_mut(*place)) {
             record.inputs.push(input);
         }
     }
-    for (run, is_output, model) in run_model::of_runs(connection, &numbers).await? {
+    for (run, is_output, model) in run_model::of_runs(connection, &runs).await? {
         let Some(record) = places.get(&run).and_then(|place| found.get_mut(*place)) else { continue };
         if is_output {
             record.model_outputs.push(model);
@@ -396,7 +418,7 @@ async fn fill(connection: &mut Connection, row: Row) -> Result<Run, StoreError> 
         .bind(number)
         .fetch_all(&mut *connection)
         .await?;
-    let metrics = metric::latest(connection, &rows::list([number])).await?;
+    let metrics = metric::latest(connection, &Runs::of(&[number])).await?;
     Ok(Run {
         id,
         experiment,

@@ -2,6 +2,7 @@
 
 use sqlx::AssertSqlSafe;
 
+use crate::packed::Runs;
 use crate::{Connection, StoreError, rows};
 
 /// A logged model that a run wrote.
@@ -62,13 +63,12 @@ pub async fn read_by(connection: &mut Connection, run: i64, limit: i64) -> Resul
 /// A run's number, whether it wrote the model or read it, and the model.
 pub(crate) type Edge = (i64, bool, ModelOutput);
 
-/// The models of these runs, given as a list of their numbers, by run and model.
-pub(crate) async fn of_runs(connection: &mut Connection, runs: &str) -> Result<Vec<Edge>, StoreError> {
+/// The models of these runs, by run and model.
+pub(crate) async fn of_runs(connection: &mut Connection, runs: &Runs) -> Result<Vec<Edge>, StoreError> {
     let text = format!(
         "select run, is_output, model_id, step from run_model where run in ({runs}) order by run, is_output, model_id"
     );
-    let found: Vec<(i64, i64, String, i64)> =
-        sqlx::query_as(AssertSqlSafe(text)).fetch_all(connection).await?;
+    let found: Vec<(i64, i64, String, i64)> = runs.ask(text).fetch_all(connection).await?;
     Ok(found
         .into_iter()
         .map(|(run, is_output, model_id, step)| (run, is_output != 0, ModelOutput { model_id, step }))

@@ -52,6 +52,10 @@ pub(crate) use crate::garbage::{
     what_is_collected_goes_in_small_steps, what_is_deleted_is_found_with_who_holds_it,
 };
 
+pub(crate) use crate::run_order::{
+    a_page_of_runs_has_everything_exactly, runs_by_a_metric_are_those_of_a_plain_sort,
+};
+
 const OURS: Location<'static> = Location::Below(OWN_ROOT);
 const NOW: Stamp<'static> = Stamp { at: Micros(1_000_000), actor: "dana" };
 

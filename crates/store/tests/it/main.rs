@@ -10,6 +10,7 @@ mod garbage;
 mod lineage;
 mod research;
 mod servable;
+mod run_order;
 
 use greenlight_store::Store;
 use sqlx::{Connection, Executor};
@@ -58,6 +59,7 @@ on_both![
     a_described_run_leaves_out_what_it_read,
     a_run_is_completed_and_never_overwritten,
     a_logged_model_goes_with_what_hangs_on_it,
+    a_page_of_runs_has_everything_exactly,
     an_experiment_takes_its_runs_along,
     audit_is_newest_first_and_rolls_back_with_its_change,
     business_cases_are_superseded_by_date,
@@ -83,6 +85,7 @@ on_both![
     runs_are_counted_no_further_than_asked,
     runs_are_found_as_mlflow_finds_them,
     runs_that_ended_come_in_the_order_of_their_end,
+    runs_by_a_metric_are_those_of_a_plain_sort,
     runs_keep_what_is_logged_to_them,
     statistics_add_up_and_postings_are_summed,
     tokens_are_revoked_once,
