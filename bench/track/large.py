@@ -70,7 +70,6 @@ def fill(path, runs, steps):
         "(select 0 union all select n + 1 from s where n + 1 < ?) select 1, 'long', n, 1700000000000 + n, n / 7.0, 0 from s",
         (LONG_HISTORY,),
     )
-    database.execute("analyze")
     database.close()
 
 
