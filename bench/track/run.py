@@ -80,9 +80,12 @@ def answers(port):
 
 
 def first_token(log):
-    for line in pathlib.Path(log).read_text().splitlines():
-        with contextlib.suppress(json.JSONDecodeError, KeyError, TypeError):
-            return json.loads(line)["first_token"]["token"]
+    # A server may answer before it has said its token.
+    for _ in range(100):
+        for line in pathlib.Path(log).read_text().splitlines():
+            with contextlib.suppress(json.JSONDecodeError, KeyError, TypeError):
+                return json.loads(line)["first_token"]["token"]
+        time.sleep(0.05)
     sys.exit("error: the server did not say its first token")
 
 
