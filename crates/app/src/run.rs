@@ -240,6 +240,9 @@ pub async fn restore(app: &App, actor: &Actor, id: &str) -> Result<(), AppError>
 /// Logs metrics, parameters and tags to a run, all or nothing.
 pub async fn log(app: &App, actor: &Actor, id: &str, mut batch: Batch<'_>) -> Result<(), AppError> {
     allow(actor, Action::Train)?;
+    if !batch.single {
+        check_id(id)?;
+    }
     check(&mut batch)?;
     let mut transaction = app.store.begin().await?;
     let info = find_active(&mut transaction, id).await?;

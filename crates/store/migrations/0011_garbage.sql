@@ -8,4 +8,3 @@ create table garbage (
 ) /* clustered */;
 
 create index run_by_deletion on run (number) where deleted_at is not null;
-create index model_version_by_run on model_version (run_id);

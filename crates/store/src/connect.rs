@@ -96,8 +96,8 @@ fn migrator(sqlite: bool) -> Migrator {
         step(7, "logged", include_str!("../migrations/0007_logged.sql")),
         step(8, "webhook", include_str!("../migrations/0008_webhook.sql")),
         step(9, "lineage", include_str!("../migrations/0009_lineage.sql")),
-        step(12, "servable", include_str!("../migrations/0012_servable.sql")),
         step(11, "garbage", include_str!("../migrations/0011_garbage.sql")),
+        step(12, "servable", include_str!("../migrations/0012_servable.sql")),
     ];
     Migrator { migrations: Cow::from(steps), ..Migrator::DEFAULT }
 }

@@ -98,6 +98,15 @@ const LINKS: &[Link] = &[
         ),
     },
     Link {
+        from: NodeKind::RegisteredVersion,
+        to: NodeKind::Model,
+        pairs: concat!(
+            "select v.registered_name || '/' || cast(v.registered_version as text) as from_name, ",
+            reference!("v"),
+            " as to_name from model_version as v where v.registered_name is not null"
+        ),
+    },
+    Link {
         from: NodeKind::Model,
         to: NodeKind::Release,
         pairs: "select model || '@' || cast(model_version as text) as from_name, id as to_name from release \
