@@ -5,6 +5,7 @@ mod audit;
 mod dataset;
 mod endpoint;
 mod garbage;
+mod hypothesis;
 mod initiative;
 mod kv;
 pub(crate) mod lineage;
@@ -31,6 +32,7 @@ pub(crate) fn router() -> Router<ApiState> {
         .merge(dataset::router())
         .merge(endpoint::router())
         .merge(garbage::router())
+        .merge(hypothesis::router())
         .merge(initiative::router())
         .merge(kv::router())
         .merge(lineage::router())

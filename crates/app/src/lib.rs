@@ -18,6 +18,7 @@ pub mod explain;
 mod files;
 pub mod garbage;
 pub mod gate;
+pub mod hypothesis;
 pub mod initiative;
 pub mod kv;
 pub mod lake;

@@ -15,6 +15,7 @@ pub mod experiment_search;
 pub mod expression;
 pub mod frame;
 pub mod gate;
+pub mod hypothesis;
 pub mod initiative;
 pub mod ledger;
 pub mod lineage;

@@ -4,6 +4,7 @@ mod dataset;
 mod erase;
 mod explain;
 mod gc;
+mod hypothesis;
 mod kv;
 mod lake;
 mod lineage;
@@ -99,6 +100,9 @@ enum Verb {
     /// Runs.
     #[command(subcommand)]
     Run(look::Run),
+    /// Hypotheses and findings: open, search, close.
+    #[command(subcommand)]
+    Hypothesis(hypothesis::Hypothesis),
     /// Data sets: add, list, show.
     #[command(subcommand)]
     Dataset(dataset::Dataset),
@@ -150,6 +154,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Initiative(verb) => verb.run(json).await,
         Verb::Model(verb) => verb.run(json).await,
         Verb::Run(verb) => verb.run(json).await,
+        Verb::Hypothesis(verb) => verb.run(json).await,
         Verb::Dataset(verb) => verb.run(json).await,
         Verb::Lineage(verb) => verb.run(json).await,
         Verb::Endpoint(verb) => verb.run(json).await,

@@ -96,6 +96,7 @@ fn migrator(sqlite: bool) -> Migrator {
         step(7, "logged", include_str!("../migrations/0007_logged.sql")),
         step(8, "webhook", include_str!("../migrations/0008_webhook.sql")),
         step(9, "lineage", include_str!("../migrations/0009_lineage.sql")),
+        step(10, "hypothesis", include_str!("../migrations/0010_hypothesis.sql")),
         step(11, "garbage", include_str!("../migrations/0011_garbage.sql")),
         step(12, "servable", include_str!("../migrations/0012_servable.sql")),
     ];

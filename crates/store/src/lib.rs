@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod experiment;
 pub mod experiment_search;
 pub mod garbage;
+pub mod hypothesis;
 pub mod initiative;
 pub mod ledger;
 pub mod lineage;

@@ -6,6 +6,7 @@
 
 pub mod axis;
 pub mod curves;
+pub mod effect;
 pub mod forecast;
 pub mod graph;
 pub mod histogram;

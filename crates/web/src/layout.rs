@@ -11,6 +11,8 @@ use crate::assets::{icon_address, style_address};
 pub enum Section {
     /// Portfolio and initiatives.
     Initiatives,
+    /// Hypotheses.
+    Hypotheses,
     /// Data sets.
     Datasets,
     /// Releases.
@@ -27,6 +29,7 @@ pub enum Section {
 
 const NAVIGATION: &[(Section, &str, &str)] = &[
     (Section::Initiatives, "/", "Initiatives"),
+    (Section::Hypotheses, "/hypotheses", "Hypotheses"),
     (Section::Experiments, "/experiments", "Experiments"),
     (Section::Datasets, "/datasets", "Data"),
     (Section::Models, "/models", "Models"),

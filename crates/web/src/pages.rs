@@ -7,6 +7,7 @@ pub mod endpoint_drift;
 pub mod endpoint_traffic;
 pub mod endpoint_try;
 pub mod experiment;
+pub mod hypothesis;
 pub mod initiative;
 pub mod lineage;
 pub mod login;
@@ -43,6 +44,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .merge(portfolio::routes())
         .merge(initiative::routes())
+        .merge(hypothesis::routes())
         .merge(release::routes())
         .merge(dataset::routes())
         .merge(lineage::routes())

@@ -112,7 +112,9 @@ async fn a_model_s_lineage_reaches_the_initiative() {
         server.send("GET", "/v1/lineage?node=model:honest%401&depth=1", Some(&token), "").await.json;
     assert!(one_step["nodes"].as_array().unwrap().len() < kinds.len());
     assert_eq!(one_step["truncated"], true);
-    for (node, status) in [("run:none", StatusCode::NOT_FOUND), ("nonsense", StatusCode::UNPROCESSABLE_ENTITY)] {
+    for (node, status) in
+        [("run:none", StatusCode::NOT_FOUND), ("nonsense", StatusCode::UNPROCESSABLE_ENTITY)]
+    {
         let reply = server.send("GET", &format!("/v1/lineage?node={node}"), Some(&token), "").await;
         assert_eq!(reply.status, status);
     }

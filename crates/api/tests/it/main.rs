@@ -5,6 +5,7 @@
 mod access;
 mod bad_input;
 mod dataset;
+mod hypothesis;
 mod kv;
 mod mlflow;
 mod operations;

@@ -31,6 +31,7 @@ use greenlight_store::{
 };
 use serde_json::json;
 
+pub(crate) use crate::hypothesis::hypotheses_are_closed_and_found_again;
 pub(crate) use crate::lineage::{
     datasets_are_listed_with_their_readers, lineage_leads_both_ways,
     runs_that_ended_come_in_the_order_of_their_end,

@@ -7,10 +7,11 @@
 
 mod contract;
 mod garbage;
+mod hypothesis;
 mod lineage;
 mod research;
-mod servable;
 mod run_order;
+mod servable;
 
 use greenlight_store::Store;
 use sqlx::{Connection, Executor};
@@ -71,6 +72,7 @@ on_both![
     experiments_and_versions_go_when_nothing_needs_them,
     experiments_are_found_as_mlflow_finds_them,
     experiments_have_names_of_their_own_and_tags,
+    hypotheses_are_closed_and_found_again,
     initiatives_are_replaced,
     lineage_leads_both_ways,
     meta_keeps_the_first_value,

@@ -24,7 +24,7 @@ use crate::components::{date, empty, release_table, stage, tiles};
 use crate::failure::answer;
 use crate::layout;
 use crate::layout::Section;
-use crate::session::Session;
+use crate::session::{Session, percent_encoded};
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new().route("/initiatives/{name}", get(show))
@@ -99,6 +99,7 @@ pub fn page(view: &InitiativeView, actor: &Actor) -> Markup {
         }
         (initiative_case::value(view))
         (initiative_case::costs(view))
+        p { a href={ "/hypotheses?initiative=" (percent_encoded(&view.name)) } { "What we believe here, and what was found" } }
         section {
             h2 { "Endpoints" }
             @if view.ledgers.is_empty() {

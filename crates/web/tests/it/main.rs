@@ -7,6 +7,7 @@ mod component;
 #[cfg(test)]
 mod dataset;
 mod fixtures;
+mod hypothesis;
 #[cfg(test)]
 mod look;
 #[cfg(test)]
