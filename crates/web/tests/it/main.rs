@@ -7,6 +7,7 @@ mod component;
 #[cfg(test)]
 mod dataset;
 mod fixtures;
+#[cfg(test)]
 mod hypothesis;
 #[cfg(test)]
 mod look;
