@@ -88,6 +88,14 @@ DELIBERATE = [
         rf"^{REFUSED}",
         r"Invalid value .* supplied: .*Value was of type",
     ),
+    Difference("0018: page tokens are not MLflow's, and no client reads them", r"eyJvZmZz", r"^200", rf"^{REFUSED}"),
+    Difference(
+        "MLflow over SQLite stores what its own columns are too short for; with PostgreSQL it would fail",
+        r".",
+        r"^200",
+        rf"^{REFUSED}",
+        r"exceeds the maximum length",
+    ),
     Difference("0019: the infinities stay infinite", r"get-history", r"value = -?1\.797", r'value = "-?Infinity"'),
     Difference("a route or method that is not served says so", r".", r"^40[45]$", r"^501 NOT_IMPLEMENTED"),
     Difference(
@@ -553,8 +561,7 @@ def _():
     yield post("runs/log-inputs", run_id="$R", **logged({"digest": "def"}))
     for key in data:
         for value in (None, "", 7, LONG, [], "x" * 501):
-            yield post("runs/log-inputs", run_id="$E", **logged({key: value}))
-            yield Ask("POST", "runs/log-inputs", {"run_id": "$R2", **logged({key: value})})
+            yield post("runs/log-inputs", run_id="$R2", **logged({key: value}))
     for tag in ({"key": "k"}, {"value": "v"}, {"key": "", "value": "v"}, {"key": "k" * 256, "value": "v"}, {"key": "k", "value": "v" * 501}):
         yield post("runs/log-inputs", run_id="$R2", **logged({}, [tag]))
     yield from varied("POST", "runs/log-inputs", {"run_id": "$R2", "datasets": []})
@@ -572,6 +579,7 @@ def _():
     made = {"M": "model.info.model_id"}
     yield post("logged-models", made, experiment_id="$E", name="model", source_run_id="$R", params=[{"key": "p", "value": "1"}], tags=[{"key": "t", "value": "1"}])
     yield post("logged-models", {"M2": "model.info.model_id"}, experiment_id="$E", name="other", model_type="agent")
+    yield post("logged-models", {"M3": "model.info.model_id"}, experiment_id="$E2", name="scored")
     yield from varied("POST", "logged-models", {"experiment_id": "$E2", "name": "v", "model_type": "x", "tags": [], "params": []}, bad=[None, "", 7, [], {}, "a/b"])
     for name in ("a/b", "a:b", "a.b", "a%b", "a'b", 'a"b', "x" * 500, "ä b"):
         yield post("logged-models", experiment_id="$E2", name=name)
@@ -595,7 +603,7 @@ def _():
     yield post("runs/log-inputs", run_id="$R2", datasets=[], models=[{"model_id": "$M"}])
     yield from varied("POST", "runs/outputs", {"run_id": "$R2", "models": []})
     yield post("runs/log-metric", run_id="$R", key="loss", value=0.25, timestamp=1, step=0, model_id="$M")
-    yield post("runs/log-metric", run_id="$R", key="loss", value=0.5, timestamp=1, step=0, model_id="$M", dataset_name="calls", dataset_digest="abc")
+    yield post("runs/log-metric", run_id="$R", key="loss", value=0.5, timestamp=1, step=0, model_id="$M3", dataset_name="calls", dataset_digest="abc")
     yield get("logged-models/$M")
     path, mine = "logged-models/search", {"experiment_ids": ["$E"]}
     good = ["name = 'model'", "attributes.name LIKE 'm%'", "params.p = '1'", "tags.t = '1'", "metrics.loss < 0.5", "model_id = '$M'", "source_run_id = '$R'"]
@@ -624,7 +632,7 @@ def _():
     yield post("registered-models/create", name="m $S", description="first", tags=[{"key": "team", "value": "risk"}])
     yield post("registered-models/create", name="other $S")
     yield post("registered-models/create", name="m $S")
-    for name in ("", " ", "a/b", "a:b", "a.b $S", "ä $S", "x" * 247 + " $S", "x" * 248 + " $S", ".", ".."):
+    for name in ("", " ", "a/b", "a:b", "a.b $S", "ä $S", "x" * 247 + " $S", "x" * 257, ".", ".."):
         yield post("registered-models/create", name=name)
     yield from varied("POST", "registered-models/create", {"name": "v $S", "description": "d", "tags": []}, bad=[None, [], {}])
     yield post("registered-models/create", name="tags $S", tags=[{"key": "k" * 251, "value": "v"}])

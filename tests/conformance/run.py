@@ -25,13 +25,15 @@ PROGRAMS = {
     "kserve_sdk": "kserve",
     "mlflow_client": "mlflow",
     "mlflow_tracking": "mlflow",
+    "mlflow_parity": "mlflow-server",
+    "mlflow_flavors": "mlflow-flavors",
     "lineage_client": "openlineage",
     "registry_release": "mlflow-flavors",
     "score_elsewhere": "moto",
     "artifacts_elsewhere": "moto",
 }
 
-# The slowest takes ten seconds. One that hangs fails instead of holding up a build.
+# The slowest takes a minute. One that hangs fails instead of holding up a build.
 LIMIT_S = 180
 
 # Clients that would report home, and start slower for it.
