@@ -88,6 +88,12 @@ DELIBERATE = [
         rf"^{REFUSED}",
         r"Invalid value .* supplied: .*Value was of type",
     ),
+    Difference(
+        "0018: where MLflow hands out its database's complaint, what is wrong is said",
+        r".",
+        r"^400 BAD_REQUEST",
+        r"^(400 INVALID_PARAMETER_VALUE|400 RESOURCE_ALREADY_EXISTS|404 RESOURCE_DOES_NOT_EXIST)",
+    ),
     Difference("0018: page tokens are not MLflow's, and no client reads them", r"eyJvZmZz", r"^200", rf"^{REFUSED}"),
     Difference(
         "MLflow over SQLite stores what its own columns are too short for; with PostgreSQL it would fail",
@@ -99,8 +105,8 @@ DELIBERATE = [
     Difference("0019: the infinities stay infinite", r"get-history", r"value = -?1\.797", r'value = "-?Infinity"'),
     Difference("a route or method that is not served says so", r".", r"^40[45]$", r"^501 NOT_IMPLEMENTED"),
     Difference(
-        "0019: artifact paths are decoded until they no longer change; MLflow stores these under odd names",
-        r"PUT .*artifacts/(\.\.%5cx|a%00b)",
+        "0019: artifact paths are decoded until they no longer change; MLflow takes these as odd names",
+        r"artifacts(/|/list.*path=)(\.\.%5cx|a%00b|/etc/x)",
         r"^200",
         rf"^{REFUSED}",
     ),
@@ -160,7 +166,7 @@ class Answer:
 
 # Whose value each server makes up.
 PLACES = {"root_uri", "artifact_uri", "artifact_location", "storage_location"}
-IDS = {"run_id", "run_uuid", "experiment_id", "model_id", "user_id"}
+IDS = {"run_id", "run_uuid", "experiment_id", "model_id"}
 UNORDERED = {"metrics", "params", "tags", "aliases", "dataset_inputs", "dataset_summaries"}
 TIME_MS = 1_000_000_000_000
 
