@@ -54,6 +54,28 @@ DELIBERATE = [
         r"^200",
         rf"^{REFUSED}",
     ),
+    Difference("an artifact path of dots is a name; MLflow crashes", r"artifacts/\.\.\.\.//x", r"^500", r"^200"),
+    Difference("a single text is read as a list of one", r'"(experiment_ids|order_by|stages)": "', rf"^{REFUSED}", r"^200"),
+    Difference("a run without an experiment goes into Default", r"^POST runs/create", r"^400 BAD_REQUEST", r"^200"),
+    Difference(
+        "a tag has a key and a value",
+        r"(set-experiment-tag|runs/create|runs/log-inputs|logged-models/.*tags)",
+        r"^200",
+        rf"^{REFUSED}",
+    ),
+    Difference("a page has a row at least", r'max_results(": |=)(0|-1)', r"^200", rf"^{REFUSED}"),
+    Difference(
+        "a name that is too long is refused before it is looked for", r".", r"^404", rf"^{REFUSED}", r"exceeds the maximum length"
+    ),
+    Difference("a version counts up from 1", r'version(": "|=)-1', r"^404", rf"^{REFUSED}"),
+    Difference(
+        "filters: spaces are no filter, a metric has a name, a list has commas",
+        r"runs/search.*(\"filter\": \"   \"|metrics\. > 1|run_id IN \()",
+        r"^(200|400)",
+        r"^(200|400)",
+    ),
+    Difference("what is not there is said as JSON", r"logged-models/\.\.%2fx", r"^404$", r"^404 RESOURCE_DOES_NOT_EXIST"),
+    Difference("who ran it is what its tag mlflow.user says", r"user_id = 'ada'", r"runs", r"runs"),
 ]
 
 

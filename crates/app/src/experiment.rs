@@ -106,9 +106,12 @@ pub async fn create(app: &App, actor: &Actor, new: CreateExperiment) -> Result<i
     Ok(id)
 }
 
+/// How the message ends when a name is taken.
+pub const TAKEN: &str = "already exists.";
+
 fn taken(error: StoreError, name: &str) -> AppError {
     match error {
-        StoreError::Conflict => AppError::Conflict(format!("Experiment(name={name}) already exists.")),
+        StoreError::Conflict => AppError::Conflict(format!("Experiment(name={name}) {TAKEN}")),
         other => other.into(),
     }
 }

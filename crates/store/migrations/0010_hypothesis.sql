@@ -29,6 +29,6 @@ create table hypothesis_word (
     primary key (word, hypothesis)
 ) /* clustered */;
 
-create index run_tag_by_hypothesis on run_tag (value, run) where key = 'greenlight.hypothesis';
+create index run_tag_by_hypothesis on run_tag (value, run) where key = 'greenlight.hypothesis' and length(value) <= 24;
 
 insert into counter (name, value) values ('hypothesis', 0);

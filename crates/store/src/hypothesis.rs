@@ -229,7 +229,8 @@ pub async fn holding(
 pub async fn runs(connection: &mut Connection, id: &str, limit: i64) -> Result<Vec<String>, StoreError> {
     let found: Vec<(String,)> = sqlx::query_as(
         "select r.id from run_tag as t join run as r on r.number = t.run \
-         where t.key = 'greenlight.hypothesis' and t.value = $1 and r.deleted_at is null order by r.number desc limit $2",
+         where t.key = 'greenlight.hypothesis' and length(t.value) <= 24 and t.value = $1 \
+         and r.deleted_at is null order by r.number desc limit $2",
     )
     .bind(id)
     .bind(limit)

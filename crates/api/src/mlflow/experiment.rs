@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use greenlight_app::AppError;
-use greenlight_app::experiment::{self, CreateExperiment, Experiment};
+use greenlight_app::experiment::{self, CreateExperiment, Experiment, TAKEN};
 use greenlight_app::experiment_search::{SearchExperiments, search_experiments};
 use serde_json::{Map, Value, json};
 
@@ -91,13 +91,12 @@ async fn search(State(state): State<ApiState>, call: Call) -> Answer {
 
 async fn rename(State(state): State<ApiState>, Change(call): Change) -> Answer {
     let id = call.fields().experiment_id()?;
-    if let Some(name) = call.fields().text("new_name")? {
-        match experiment::rename(&state.app, &call.actor, id, name).await {
-            Err(AppError::Conflict(message)) => return Err(MlflowError::state(message)),
-            other => other?,
-        }
+    let name = call.fields().needed("new_name")?;
+    match experiment::rename(&state.app, &call.actor, id, name).await {
+        // A name that is taken is a conflict of its own kind; otherwise the experiment is deleted.
+        Err(AppError::Conflict(message)) if !message.ends_with(TAKEN) => Err(MlflowError::state(message)),
+        other => Ok(other.map(|()| Json(json!({})))?),
     }
-    Ok(Json(json!({})))
 }
 
 async fn delete(State(state): State<ApiState>, Change(call): Change) -> Answer {

@@ -122,7 +122,12 @@ async fn create(State(state): State<ApiState>, Change(call): Change) -> Answer {
         tags: tags.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     };
     let made = run::create(&state.app, &call.actor, new).await?;
-    Ok(Json(json!({ "run": message(&made) })))
+    let mut made = message(&made);
+    // As MLflow answers: a run that was just begun has no outputs, not an empty list of them.
+    if let Some(made) = made.as_object_mut() {
+        made.remove("outputs");
+    }
+    Ok(Json(json!({ "run": made })))
 }
 
 async fn show(State(state): State<ApiState>, call: Call) -> Answer {
