@@ -116,7 +116,9 @@ class Answer:
         self.code = found.get("error_code") if status != 200 and isinstance(found, dict) else None
         self.message = found.get("message") if self.code else None
         self.told = f"{status} {self.code}" if self.code else f"{status}"
-        self.body = plain(found, {str(value): f"${name}" for name, value in side.names.items()}) if status == 200 else None
+        # The token of a page is a small number here, and may be that of an experiment.
+        names = {str(value): f"${name}" for name, value in side.names.items() if name != "PAGE"}
+        self.body = plain(found, names) if status == 200 else None
 
 
 # Whose value each server makes up.
