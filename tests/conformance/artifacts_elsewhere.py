@@ -118,7 +118,7 @@ def _():
             key = f"some folder/mlflow{root}/{name}"
             assert server.s3.get_object(Bucket="artifacts", Key=key)["Body"].read() == content, name
         assert not uploads(server.s3), "an upload was not completed"
-        listed = server.send("GET", PROXY, params={"path": f"{root}/model"}).json()["files"]
+        listed = server.send("GET", PROXY, params={"path": f"{root[1:]}/model"}).json()["files"]
         assert [(one["path"], one.get("file_size")) for one in listed] == [("a b.txt", 5), ("none", None)], listed
         top = server.send("GET", "/api/2.0/mlflow/artifacts/list", params={"run_id": run}).json()["files"]
         assert [(one["path"], one["is_dir"]) for one in top] == [("large.bin", False), ("model", True)], top
