@@ -27,6 +27,7 @@ PROGRAMS = {
     "mlflow_tracking": "mlflow",
     "mlflow_parity": "mlflow-server",
     "mlflow_flavors": "mlflow-flavors",
+    "mlflow_import": "mlflow-server",
     "lineage_client": "openlineage",
     "registry_release": "mlflow-flavors",
     "score_elsewhere": "moto",

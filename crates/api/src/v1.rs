@@ -6,6 +6,7 @@ mod dataset;
 mod endpoint;
 mod garbage;
 mod hypothesis;
+mod import;
 mod initiative;
 mod kv;
 pub(crate) mod lineage;
@@ -33,6 +34,7 @@ pub(crate) fn router() -> Router<ApiState> {
         .merge(endpoint::router())
         .merge(garbage::router())
         .merge(hypothesis::router())
+        .merge(import::router())
         .merge(initiative::router())
         .merge(kv::router())
         .merge(lineage::router())

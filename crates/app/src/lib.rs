@@ -19,6 +19,7 @@ mod files;
 pub mod garbage;
 pub mod gate;
 pub mod hypothesis;
+pub mod import;
 pub mod initiative;
 pub mod kv;
 pub mod lake;

@@ -69,7 +69,7 @@ pub struct OrderBy {
     pub dataset_digest: Option<String>,
 }
 
-fn check_name(name: &str) -> Result<(), AppError> {
+pub(crate) fn check_name(name: &str) -> Result<(), AppError> {
     if name.contains(['/', ':', '.', '%', '"', '\'']) {
         return Err(AppError::Invalid(format!(
             "Invalid model name ('{name}') provided. Model name must be a non-empty string and cannot contain the following \
@@ -79,7 +79,7 @@ fn check_name(name: &str) -> Result<(), AppError> {
     Ok(check_words("name", name, MAX_EXPERIMENT_NAME)?)
 }
 
-fn check_pairs(pairs: &[(String, String)]) -> Result<(), AppError> {
+pub(crate) fn check_pairs(pairs: &[(String, String)]) -> Result<(), AppError> {
     if pairs.len() > MAX_BATCH {
         return Err(AppError::Invalid(format!("send at most {MAX_BATCH} parameters or tags at once")));
     }

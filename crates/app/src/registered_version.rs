@@ -73,6 +73,7 @@ pub async fn create(app: &App, actor: &Actor, new: CreateVersion) -> Result<Regi
     let model = registered_model::find(&mut transaction, &new.name).await?;
     let row = NewVersion {
         model: model.number,
+        version: None,
         description: Some(&new.description),
         source: &source.uri,
         storage_location: &source.storage_location,

@@ -21,7 +21,7 @@ pub use greenlight_store::run_model::ModelOutput;
 use crate::{App, AppError, allow, experiment, logged_model};
 
 /// The tag that holds a run's name for MLflow's clients.
-const NAME_TAG: &str = "mlflow.runName";
+pub(crate) const NAME_TAG: &str = "mlflow.runName";
 /// The tag that holds who started a run.
 const USER_TAG: &str = "mlflow.user";
 /// The tag that says which initiative a run works for.
@@ -83,7 +83,7 @@ pub struct UpdateRun {
     pub name: Option<String>,
 }
 
-fn micros(epoch_ms: i64) -> Micros {
+pub(crate) fn micros(epoch_ms: i64) -> Micros {
     Micros(epoch_ms.saturating_mul(1_000))
 }
 

@@ -5,6 +5,7 @@ mod erase;
 mod explain;
 mod gc;
 mod hypothesis;
+mod import;
 mod kv;
 mod lake;
 mod lineage;
@@ -24,6 +25,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
+
+pub(crate) use dataset::encoded;
 
 use crate::client::Client;
 use crate::demo::{self, Demo};
@@ -103,6 +106,9 @@ enum Verb {
     /// Hypotheses and findings: open, search, close.
     #[command(subcommand)]
     Hypothesis(hypothesis::Hypothesis),
+    /// Bring what another system keeps.
+    #[command(subcommand)]
+    Import(import::Import),
     /// Data sets: add, list, show.
     #[command(subcommand)]
     Dataset(dataset::Dataset),
@@ -155,6 +161,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Verb::Model(verb) => verb.run(json).await,
         Verb::Run(verb) => verb.run(json).await,
         Verb::Hypothesis(verb) => verb.run(json).await,
+        Verb::Import(verb) => verb.run(json).await,
         Verb::Dataset(verb) => verb.run(json).await,
         Verb::Lineage(verb) => verb.run(json).await,
         Verb::Endpoint(verb) => verb.run(json).await,

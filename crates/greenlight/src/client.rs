@@ -17,6 +17,8 @@ pub(crate) struct Client {
 }
 
 const TIMEOUT: Duration = Duration::from_mins(5);
+/// Slowest file that is waited for, bytes a second.
+const SLOWEST: u64 = 1 << 18;
 
 impl Client {
     /// A client of `base` that sends `token`.
@@ -84,6 +86,14 @@ impl Client {
         self.send(Method::PUT, path, Some(body)).await
     }
 
+    /// `PUT path` with the bytes of a file of `size` bytes, which may take long.
+    pub(crate) async fn put_file(&self, path: &str, body: Body, size: u64) -> Result<Value, Failure> {
+        let patience = TIMEOUT + Duration::from_secs(size / SLOWEST);
+        let request = self.http.put(format!("{}{path}", self.base)).timeout(patience).body(body);
+        let request = if self.token.is_empty() { request } else { request.bearer_auth(&self.token) };
+        self.read(request.send().await.map_err(|e| self.unreachable(&e))?).await
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<Body>) -> Result<Value, Failure> {
         let body = body.map(|body| ("application/json", body));
         let response = self.request(method, path, body).await?;
@@ -116,6 +126,7 @@ impl Client {
         let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
         let detail = text("detail")
             .or_else(|| text("error"))
+            .or_else(|| text("message"))
             .unwrap_or_else(|| format!("the server answered {status}"));
         if status == StatusCode::UNAUTHORIZED && self.token.is_empty() {
             let hint =

@@ -31,6 +31,9 @@ pub(crate) enum Failure {
     /// Something in the arguments, a file or a manifest.
     #[error("{0}")]
     Input(String),
+    /// Some of it was done; the report, which was printed, says what was not.
+    #[error("{0}")]
+    Partly(&'static str),
     /// The server cannot be reached.
     #[error("{0}")]
     Unreachable(String),
@@ -55,7 +58,7 @@ impl Failure {
                 Kind::TooMany | Kind::Unavailable => UNAVAILABLE,
                 Kind::Internal => INTERNAL,
             },
-            Self::Input(_) => INVALID,
+            Self::Input(_) | Self::Partly(_) => INVALID,
             Self::Unreachable(_) => UNAVAILABLE,
         }
     }
@@ -64,7 +67,7 @@ impl Failure {
         match self {
             Self::Server { code, .. } => code,
             Self::App(error) => error.code(),
-            Self::Input(_) => "GL0004",
+            Self::Input(_) | Self::Partly(_) => "GL0004",
             Self::Unreachable(_) => "GL0006",
         }
     }
@@ -72,6 +75,10 @@ impl Failure {
     /// Prints the failure and gives the exit code.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
         if json {
+            // One answer: the report was that.
+            if matches!(self, Self::Partly(_)) {
+                return ExitCode::from(self.exit());
+            }
             println!("{}", json!({ "error": self.to_string(), "code": self.code() }));
         } else {
             eprintln!("error: {self}");

@@ -13,6 +13,7 @@ mod connections;
 mod courier;
 mod demo;
 mod failure;
+mod import;
 mod jobs;
 mod machine;
 mod manifest;

@@ -14,6 +14,7 @@ pub mod experiment;
 pub mod experiment_search;
 pub mod garbage;
 pub mod hypothesis;
+pub mod import;
 pub mod initiative;
 pub mod ledger;
 pub mod lineage;

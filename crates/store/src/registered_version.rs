@@ -48,6 +48,8 @@ pub struct RegisteredVersion {
 pub struct NewVersion<'a> {
     /// Number of its model.
     pub model: i64,
+    /// Which version; the next one when absent.
+    pub version: Option<i64>,
     /// What people say of it.
     pub description: Option<&'a str>,
     /// Where it came from, as it was given.
@@ -107,7 +109,8 @@ pub async fn hold(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Adds the next version of a model and returns its number and version.
+/// Adds a version of a model and returns its number and version. Fails with `Conflict` when there is or was one of that
+/// version.
 pub async fn insert(
     connection: &mut Connection,
     new: NewVersion<'_>,
@@ -122,13 +125,14 @@ pub async fn insert(
     .bind(new.model)
     .fetch_one(&mut *connection)
     .await?;
+    let version = new.version.unwrap_or(last + 1);
     sqlx::query(
         "insert into registered_version (number, model, version, stage, description, source, storage_location, run_id, \
          run_link, created_at, updated_at, created_by) values ($1, $2, $3, 'None', $4, $5, $6, $7, $8, $9, $9, $10)",
     )
     .bind(number)
     .bind(new.model)
-    .bind(last + 1)
+    .bind(version)
     .bind(new.description)
     .bind(new.source)
     .bind(new.storage_location)
@@ -138,7 +142,7 @@ pub async fn insert(
     .bind(stamp.actor)
     .execute(connection)
     .await?;
-    Ok((number, last + 1))
+    Ok((number, version))
 }
 
 /// A version that was not deleted, with tags and aliases.

@@ -69,6 +69,10 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/v1/endpoints/calls/outcomes", "operator admin"),
     ("POST", "/v1/endpoints/calls/settle", "operator admin"),
     ("POST", "/v1/garbage-collections", "operator admin"),
+    ("POST", "/v1/imports/known", "scientist admin"),
+    ("POST", "/v1/imports/runs", "scientist admin"),
+    ("POST", "/v1/imports/logged-models", "scientist admin"),
+    ("POST", "/v1/imports/versions", "scientist admin"),
     ("GET", "/v1/tokens", "admin"),
     ("POST", "/v1/tokens", "admin"),
     ("DELETE", "/v1/tokens/none", "admin"),
@@ -189,6 +193,13 @@ fn body(path: &str) -> &'static str {
         "/v1/hypotheses/H-1/reopen" => r#"{"reason": ""}"#,
         "/v1/datasets/none/versions" => r#"{"format": "none"}"#,
         "/api/v1/lineage" => r#"{"eventTime": "", "job": {"namespace": "", "name": ""}}"#,
+        "/v1/imports/runs" => r#"{"id": "", "experiment_id": 0, "start_ms": 0, "source": ""}"#,
+        "/v1/imports/logged-models" => {
+            r#"{"id": "", "experiment_id": 0, "name": "", "created_ms": 0, "updated_ms": 0, "status": "", "source": ""}"#
+        }
+        "/v1/imports/versions" => {
+            r#"{"name": "", "version": 0, "source_uri": "", "created_ms": 0, "source": ""}"#
+        }
         p if p.ends_with("/versions") => {
             r#"{"sha256": "00", "dataset": "none@1", "trained_until": "2020-01-01"}"#
         }

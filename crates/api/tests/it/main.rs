@@ -6,6 +6,7 @@ mod access;
 mod bad_input;
 mod dataset;
 mod hypothesis;
+mod import;
 mod kv;
 mod mlflow;
 mod operations;

@@ -144,7 +144,7 @@ fn waiting(shown: bool, what: &str) -> ProgressBar {
 }
 
 /// A part of a path.
-pub(super) fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 

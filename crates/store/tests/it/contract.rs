@@ -32,6 +32,7 @@ use greenlight_store::{
 use serde_json::json;
 
 pub(crate) use crate::hypothesis::hypotheses_are_closed_and_found_again;
+pub(crate) use crate::import::what_was_imported_is_known_by_its_tags;
 pub(crate) use crate::lineage::{
     datasets_are_listed_with_their_readers, lineage_leads_both_ways,
     runs_that_ended_come_in_the_order_of_their_end,
@@ -623,6 +624,7 @@ pub(crate) async fn runs_are_found_as_mlflow_finds_them(store: &Store) {
 fn new_version(model: i64) -> NewVersion<'static> {
     NewVersion {
         model,
+        version: None,
         description: None,
         source: "s3://b/m",
         storage_location: "s3://b/m",

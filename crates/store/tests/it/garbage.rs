@@ -35,6 +35,7 @@ async fn a_model(connection: &mut Connection, id: &str, experiment_id: i64, sour
 async fn a_version(connection: &mut Connection, model: i64, source: &str, run_id: Option<&str>) {
     let new = NewVersion {
         model,
+        version: None,
         description: Some("said"),
         source,
         storage_location: source,

@@ -8,6 +8,7 @@
 mod contract;
 mod garbage;
 mod hypothesis;
+mod import;
 mod lineage;
 mod research;
 mod run_order;
@@ -93,5 +94,6 @@ on_both![
     tokens_are_revoked_once,
     versions_are_found_by_where_they_come_from,
     what_is_collected_goes_in_small_steps,
+    what_was_imported_is_known_by_its_tags,
     what_is_deleted_is_found_with_who_holds_it,
 ];
