@@ -1,4 +1,7 @@
-"""Starts each tracking server in turn and measures it. Called by bench/tracking: GREENLIGHT MLFLOW_BIN [--runs N] …"""
+"""Starts each tracking server in turn and measures it. Called by bench/tracking: GREENLIGHT MLFLOW_BIN [--runs N] …
+
+With PostgreSQL the processor time is that of the tracking server alone, on both sides.
+"""
 
 import argparse
 import contextlib
@@ -28,6 +31,8 @@ def options():
     parser.add_argument("greenlight")
     parser.add_argument("mlflow_bin", type=pathlib.Path)
     parser.add_argument("--runs", type=int, default=1_000)
+    parser.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
+    parser.add_argument("--workers", choices=["one", "default", "both"], default="one")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
@@ -38,14 +43,35 @@ def free_port():
         return one.getsockname()[1]
 
 
-def greenlight(program, folder, port):
-    """The command, and how the token that may log is learnt from what it says."""
-    return [program, "serve", "--json", "--listen", f"127.0.0.1:{port}", "--settle-every", "0", "--data", f"{folder}/data"]
+@contextlib.contextmanager
+def database(store, folder):
+    """URLs of a fresh database for Greenlight and for MLflow."""
+    if store == "sqlite":
+        yield None, f"sqlite:///{folder}/mlflow.db"
+        return
+    import psycopg
+
+    admin = os.environ["GREENLIGHT_TEST_POSTGRES_URL"]
+    name = f"bench_{time.time_ns()}"
+    connection = psycopg.connect(admin, autocommit=True)
+    connection.execute(f"create database {name}")
+    try:
+        url = f"{admin.rsplit('/', 1)[0]}/{name}"
+        yield url, url.replace("postgres://", "postgresql://")
+    finally:
+        connection.execute(f"drop database {name} with (force)")
+        connection.close()
 
 
-def mlflow(bin_folder, folder, port):
-    store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"]
-    return [bin_folder / "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", *store]
+def greenlight(program, folder, port, url):
+    command = [program, "serve", "--json", "--listen", f"127.0.0.1:{port}", "--settle-every", "0", "--data", f"{folder}/data"]
+    return command + (["--database", url] if url else [])
+
+
+def mlflow(bin_folder, folder, port, url, workers):
+    store = ["--backend-store-uri", url, "--artifacts-destination", f"{folder}/artifacts"]
+    some = ["--workers", workers] if workers else []
+    return [bin_folder / "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), *some, *store]
 
 
 @contextlib.contextmanager
@@ -101,24 +127,34 @@ def one(name, command, port, folder, runs):
 
 def main():
     chosen = options()
+    peers = {"one": {"MLflow, 1 worker": "1"}, "default": {"MLflow, default": ""}}
+    peers = peers["one"] | peers["default"] if chosen.workers == "both" else peers[chosen.workers]
     found = {}
-    for name in ("Greenlight", "mlflow server"):
-        print(f"==> {name}", file=sys.stderr, flush=True)
-        with tempfile.TemporaryDirectory() as folder:
+    for name in ("Greenlight", *peers):
+        print(f"==> {name}, {chosen.store}", file=sys.stderr, flush=True)
+        with tempfile.TemporaryDirectory() as folder, database(chosen.store, folder) as (ours, theirs):
             port = free_port()
-            command = greenlight(chosen.greenlight, folder, port) if name == "Greenlight" else mlflow(chosen.mlflow_bin, folder, port)
+            if name == "Greenlight":
+                command = greenlight(chosen.greenlight, folder, port, ours)
+            else:
+                command = mlflow(chosen.mlflow_bin, folder, port, theirs, peers[name])
             found[name] = one(name, command, port, folder, chosen.runs)
     tell(chosen, found)
 
 
 def tell(chosen, found):
-    ours, theirs = found.values()
     if chosen.json:
-        print(json.dumps(found))
+        print(json.dumps({"store": chosen.store, "runs": chosen.runs, "found": found}))
         return
-    print(f"{'':44} {'Greenlight':>12} {'MLflow':>12} {'ratio':>8}")
+    ours, *peers = found.values()
+    heads = "".join(f" {name:>17} {'ratio':>8}" for name in list(found)[1:])
+    print(f"{f'{chosen.store}, {chosen.runs:,} runs':44} {'Greenlight':>12}{heads}")
     for key, value in ours.items():
-        print(f"{key:44} {value:12,.2f} {theirs[key]:12,.2f} {theirs[key] / value if value else float('inf'):8.1f}")
+        line = f"{key:44} {value:12,.2f}"
+        for theirs in peers:
+            ratio = theirs[key] / value if value else float("inf")
+            line += f" {theirs[key]:17,.2f} {ratio:8.1f}"
+        print(line)
 
 
 if __name__ == "__main__":

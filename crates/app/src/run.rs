@@ -108,7 +108,6 @@ pub async fn create(app: &App, actor: &Actor, new: CreateRun) -> Result<RunRecor
     let author = new.user.filter(|user| !user.is_empty()).unwrap_or_else(|| actor.name.clone());
     let id = uuid::Uuid::now_v7().simple().to_string();
     let mut transaction = app.store.begin().await?;
-    let experiment = experiment::find_active(&mut transaction, new.experiment_id).await?;
     let begun = NewRun {
         id: &id,
         experiment_id: new.experiment_id,
@@ -116,12 +115,16 @@ pub async fn create(app: &App, actor: &Actor, new: CreateRun) -> Result<RunRecor
         author: &author,
         started_at: micros(new.start_ms),
     };
-    let number = greenlight_store::run::create(&mut transaction, begun).await?;
+    let Some((number, location)) = greenlight_store::run::create_in_active(&mut transaction, begun).await?
+    else {
+        let found = experiment::find_active(&mut transaction, new.experiment_id).await?;
+        return Err(AppError::Internal(format!("experiment {} was not there and is", found.id)));
+    };
     let pairs: Vec<(&str, &str)> = tags.iter().map(|(key, value)| (&**key, &**value)).collect();
     run_tag::set(&mut transaction, number, &pairs).await?;
     note_initiative(&mut transaction, number, &pairs).await?;
     transaction.commit().await.map_err(StoreError::from)?;
-    Ok(RunRecord::begun(number, begun, &experiment.artifact_location, tags.into_iter().collect()))
+    Ok(RunRecord::begun(number, begun, &location, tags.into_iter().collect()))
 }
 
 /// Two words and a number: easy to say, and rarely the same twice.
@@ -244,11 +247,23 @@ pub async fn log(app: &App, actor: &Actor, id: &str, mut batch: Batch<'_>) -> Re
         check_id(id)?;
     }
     check(&mut batch)?;
+    if let Some(point) = only_point(&batch)
+        && metric::log_one(&app.store, id, point).await?
+    {
+        return Ok(());
+    }
     let mut transaction = app.store.begin().await?;
     let info = find_active(&mut transaction, id).await?;
     write(&mut transaction, &info, &batch).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(())
+}
+
+/// The point of a batch that is nothing else: what training loops log, each by itself.
+fn only_point<'a, 'b>(batch: &'b Batch<'a>) -> Option<&'b Point<'a>> {
+    let Batch { metrics, params, tags, of_models, single: _ } = batch;
+    let [point] = metrics.as_slice() else { return None };
+    (params.is_empty() && tags.is_empty() && of_models.is_empty()).then_some(point)
 }
 
 async fn write(transaction: &mut Transaction, info: &RunInfo, batch: &Batch<'_>) -> Result<(), AppError> {

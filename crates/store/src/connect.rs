@@ -20,7 +20,7 @@ pub type Transaction = sqlx::Transaction<'static, Any>;
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: AnyPool,
-    begin: &'static str,
+    is_sqlite: bool,
 }
 
 const CONNECTIONS: u32 = 8;
@@ -61,13 +61,19 @@ impl Store {
             .connect_with(options)
             .await?;
         migrator(sqlite).run(&pool).await?;
-        // SQLite: take the write lock at once, so that two writers queue instead of failing half-way.
-        Ok(Self { pool, begin: if sqlite { "begin immediate" } else { "begin" } })
+        Ok(Self { pool, is_sqlite: sqlite })
+    }
+
+    /// For a change that is one statement: the connections, and whether they speak SQLite.
+    pub(crate) fn alone(&self) -> (&AnyPool, bool) {
+        (&self.pool, self.is_sqlite)
     }
 
     /// Begins a transaction that may write.
     pub async fn begin(&self) -> Result<Transaction, StoreError> {
-        Ok(self.pool.begin_with(self.begin).await?)
+        // SQLite: take the write lock at once, so that two writers queue instead of failing half-way.
+        let begin = if self.is_sqlite { "begin immediate" } else { "begin" };
+        Ok(self.pool.begin_with(begin).await?)
     }
 
     /// A connection for reading.
@@ -88,7 +94,7 @@ fn migrator(sqlite: bool) -> Migrator {
         let text = AssertSqlSafe(text).into_sql_str();
         Migration::new(version, Cow::from(name), MigrationType::Simple, text, false)
     };
-    let steps = vec![
+    let mut steps = vec![
         step(1, "first lap", include_str!("../migrations/0001_first_lap.sql")),
         step(4, "token rate", include_str!("../migrations/0004_token_rate.sql")),
         step(5, "tracking", include_str!("../migrations/0005_tracking.sql")),
@@ -100,5 +106,8 @@ fn migrator(sqlite: bool) -> Migrator {
         step(11, "garbage", include_str!("../migrations/0011_garbage.sql")),
         step(12, "servable", include_str!("../migrations/0012_servable.sql")),
     ];
+    if sqlite {
+        steps.push(step(13, "logged point", include_str!("../migrations/0013_logged_point.sql")));
+    }
     Migrator { migrations: Cow::from(steps), ..Migrator::DEFAULT }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use sqlx::AssertSqlSafe;
 
 use crate::packed::{Packed, Runs};
-use crate::{Connection, StoreError, rows};
+use crate::{Connection, Store, StoreError, rows};
 
 /// A point to log.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -98,6 +98,40 @@ pub async fn log(
         query.execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+/// Adds one point to a run by its id, in one statement. False when there is no such run, or it is deleted.
+pub async fn log_one(store: &Store, run_id: &str, point: &Point<'_>) -> Result<bool, StoreError> {
+    const SQLITE: &str = "insert into logged_point (run_id, key, step, at_ms, value, is_nan) \
+                          values ($1, $2, $3, $4, $5, $6)";
+    const POSTGRES: &str = "with found as (select number, experiment_id from run where id = $1 and deleted_at is null), \
+         added as (insert into metric (run, key, step, at_ms, value, is_nan) \
+         select number, $2, $3, $4, $5, $6 from found on conflict do nothing), \
+         newest as (insert into latest_metric (run, experiment_id, key, step, at_ms, value, is_nan) \
+         select number, experiment_id, $2, $3, $4, $5, $6 from found \
+         on conflict (run, key) do update set step = excluded.step, at_ms = excluded.at_ms, \
+         value = excluded.value, is_nan = excluded.is_nan \
+         where (excluded.step, excluded.at_ms, excluded.value) \
+         > (latest_metric.step, latest_metric.at_ms, latest_metric.value)) \
+         select number from found";
+    let (pool, is_sqlite) = store.alone();
+    let (value, is_nan) = stored(point.value);
+    let query = sqlx::query(if is_sqlite { SQLITE } else { POSTGRES })
+        .bind(run_id)
+        .bind(point.key)
+        .bind(point.step)
+        .bind(point.at_ms)
+        .bind(value)
+        .bind(is_nan);
+    if !is_sqlite {
+        return Ok(query.fetch_optional(pool).await?.is_some());
+    }
+    match query.execute(pool).await {
+        Ok(_) => Ok(true),
+        // What the trigger says (migration 13).
+        Err(error) if error.as_database_error().is_some_and(|e| e.message() == "no active run") => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn is_newer(point: &Point<'_>, than: &Point<'_>) -> bool {

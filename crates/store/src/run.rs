@@ -174,6 +174,29 @@ const RUNNING: &str = "RUNNING";
 /// Begins a run and returns its number. Fails with `Conflict` when there is one of that id.
 pub async fn create(connection: &mut Connection, run: NewRun<'_>) -> Result<i64, StoreError> {
     let number = counter::next(connection, "run").await?;
+    insert_begun(connection, number, run).await?;
+    Ok(number)
+}
+
+/// The same in an experiment that is not deleted, with the place of its artifacts; none when there is no such experiment.
+pub async fn create_in_active(
+    connection: &mut Connection,
+    run: NewRun<'_>,
+) -> Result<Option<(i64, String)>, StoreError> {
+    // In one statement with the number: each takes a trip to the database.
+    let (number, location): (i64, Option<String>) = sqlx::query_as(
+        "update counter set value = value + 1 where name = 'run' \
+         returning value, (select artifact_location from experiment where id = $1 and deleted_at is null)",
+    )
+    .bind(run.experiment_id)
+    .fetch_one(&mut *connection)
+    .await?;
+    let Some(location) = location else { return Ok(None) };
+    insert_begun(connection, number, run).await?;
+    Ok(Some((number, location)))
+}
+
+async fn insert_begun(connection: &mut Connection, number: i64, run: NewRun<'_>) -> Result<(), StoreError> {
     sqlx::query(
         "insert into run (id, number, experiment_id, name, status, initiative, dataset, code_version, author, started_at) \
          values ($1, $2, $3, $4, $5, '', '', '', $6, $7)",
@@ -187,7 +210,7 @@ pub async fn create(connection: &mut Connection, run: NewRun<'_>) -> Result<i64,
     .bind(run.started_at.0)
     .execute(connection)
     .await?;
-    Ok(number)
+    Ok(())
 }
 
 pub(crate) type InfoRow = (i64, String, i64, String, String, String, i64, Option<i64>, Option<i64>, String);

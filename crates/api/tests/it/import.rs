@@ -65,7 +65,7 @@ async fn a_run_keeps_its_id_and_has_arrived_when_it_says_so() {
     assert_eq!(seen, ["\"there\"", "\"ann\"", "\"FAILED\"", "1000", "2000"]);
 
     wire["arrived"]["status"] = json!("WON");
-    client.refused("/v1/imports/runs", &wire, StatusCode::BAD_REQUEST, "WON").await;
+    client.refused("/v1/imports/runs", &wire, StatusCode::UNPROCESSABLE_ENTITY, "WON").await;
     client.post("/api/2.0/mlflow/runs/delete", &json!({ "run_id": RUN })).await;
     client.refused("/v1/imports/runs", &run(), StatusCode::CONFLICT, "deleted here").await;
 }
@@ -90,7 +90,7 @@ async fn what_was_made_here_is_not_written_over() {
         assert!(status.is_client_error() && answer.to_string().contains(words), "{field}: {answer}");
     }
     let ids = json!({ "runs": vec![RUN; 1_001] });
-    client.refused("/v1/imports/known", &ids, StatusCode::BAD_REQUEST, "at most 1000").await;
+    client.refused("/v1/imports/known", &ids, StatusCode::UNPROCESSABLE_ENTITY, "at most 1000").await;
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_logged_model_is_completed_call_by_call() {
         let mut wire = wire.clone();
         wire[field] = value;
         let (status, answer) = client.ask("POST", "/v1/imports/logged-models", &wire).await;
-        assert_eq!(status, StatusCode::BAD_REQUEST, "{field}: {answer}");
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{field}: {answer}");
     }
 }
 
@@ -148,6 +148,6 @@ async fn a_version_keeps_its_number_and_the_next_one_counts_on() {
     for source in ["mlflow-artifacts:/0/other/artifacts/model", "/etc", "http://inside/x"] {
         other["source_uri"] = json!(source);
         let (status, answer) = client.ask("POST", "/v1/imports/versions", &other).await;
-        assert_eq!(status, StatusCode::BAD_REQUEST, "{source}: {answer}");
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{source}: {answer}");
     }
 }

@@ -26,7 +26,7 @@ pub(crate) enum Import {
 /// `MLFLOW_TRACKING_TOKEN`, as by MLflow's own client.
 #[derive(Debug, Args)]
 pub(crate) struct Mlflow {
-    /// Tracking URI, such as <http://127.0.0.1:5000>, or the path of an mlruns folder.
+    /// Address of a tracking server (http or https), or the path of an mlruns folder.
     #[arg(long, value_name = "URI")]
     from: String,
     /// Name of an experiment, and of the models of its runs; may be given several times [default: all].
@@ -57,9 +57,9 @@ impl Import {
             dry_run: asked.dry_run,
             again: asked.again,
         };
-        let report = run(client, asked, bar.clone()).await.inspect_err(|_| {
+        let report = run(client, asked, bar.clone()).await.inspect_err(|error| {
             bar.finish_and_clear();
-            if !json {
+            if !json && !matches!(error, Failure::Input(_)) {
                 eprintln!(
                     "The import broke off. What has arrived stays; run the same command again to go on."
                 );

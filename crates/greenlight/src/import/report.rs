@@ -148,13 +148,16 @@ impl Report {
             table.push(crate::table::row([name, &counts[0], &counts[1]]));
         }
         let mut out = format!("From {}\n\n{}", self.from, crate::table::render(&table));
-        let aliases = HumanCount(self.aliases_set);
+        let aliases = match self.aliases_set {
+            1 => "1 alias".to_owned(),
+            count => format!("{} aliases", HumanCount(count)),
+        };
         if self.dry_run {
-            let _ = write!(out, "\nNothing was written. Aliases that would be set: {aliases}.");
+            let _ = write!(out, "\nNothing was written. Would set {aliases}.");
         } else {
             let _ = write!(
                 out,
-                "\n{} points, {} files of {}, {aliases} aliases.",
+                "\n{} points, {} files of {}, {aliases}.",
                 HumanCount(self.points),
                 HumanCount(self.files),
                 HumanBytes(self.bytes),

@@ -550,6 +550,23 @@ pub(crate) async fn metrics_are_logged_once_and_the_newest_stands_out(store: &St
     metric::log(&mut tx, (number, 0), &many).await.unwrap();
     let all = metric::history(&mut tx, number, "many", Page { limit: 2_000, offset: 0 }).await.unwrap();
     assert_eq!(all.len(), 1_000);
+
+    tx.commit().await.unwrap();
+    let newer = point("loss", 0.1, 5, 9);
+    for one in [newer, newer, point("loss", 0.2, 5, 1), point("odd", f64::NAN, 2, 1)] {
+        assert!(metric::log_one(store, "r1", &one).await.unwrap());
+    }
+    assert!(!metric::log_one(store, "none", &newer).await.unwrap());
+    let mut tx = store.begin().await.unwrap();
+    let all = Page { limit: 10, offset: 0 };
+    assert_eq!(metric::history(&mut tx, number, "loss", all).await.unwrap().len(), 5);
+    let info = run::info(&mut tx, "r1").await.unwrap().unwrap();
+    let record = run::records(&mut tx, vec![info]).await.unwrap().remove(0);
+    let newest: Vec<(&str, i64)> = record.metrics.iter().map(|m| (m.key.as_str(), m.step)).collect();
+    assert_eq!(newest, [("big", -3), ("loss", 9), ("many", 999), ("odd", 1)]);
+    run::set_deleted(&mut tx, number, Some(Micros(1))).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(!metric::log_one(store, "r1", &newer).await.unwrap(), "a deleted run takes nothing");
 }
 
 /// Three runs: `old` without parameters, `mid` with a NaN, `new` with everything.
