@@ -36,6 +36,7 @@ pub mod model_overview;
 pub mod openlineage;
 pub mod outcome;
 pub mod prediction;
+pub mod reconciliation;
 pub mod registered_history;
 pub mod registered_model;
 pub mod registered_version;

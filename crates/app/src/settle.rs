@@ -4,20 +4,22 @@
 //! their statistics and postings and moves the cursor in one SQL transaction. Cut off at any point, the next settle
 //! finishes the same run with the same range, and each of the three steps takes place once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use greenlight_domain::cost;
 use greenlight_domain::evidence::Grade;
 use greenlight_domain::frame::Frame;
-use greenlight_domain::ledger::{DayStatistics, Posting, PostingKind, earned_minor};
+use greenlight_domain::ledger::{
+    DayStatistics, Posting, PostingKind, earned_micros, earned_minor, minor_of_micros,
+};
 use greenlight_domain::prediction::Variant;
 use greenlight_domain::role::{Action, Actor};
 use greenlight_domain::time::Micros;
 use greenlight_domain::value_model::{ValueModel, Valued};
-use greenlight_store::StoreError;
 use greenlight_store::endpoint::{SettleCursor, SettleIntent};
 use greenlight_store::ledger::StatisticRow;
+use greenlight_store::{StoreError, Transaction};
 use serde::Serialize;
 use serde_json::json;
 
@@ -139,7 +141,7 @@ async fn value_all(
     Ok(settlements)
 }
 
-fn value_row(
+pub(crate) fn value_row(
     live: &LiveEndpoint,
     features: &Frame,
     index: usize,
@@ -195,7 +197,7 @@ fn value_of(
 }
 
 /// Statistics by release, variant, split and day.
-fn summarise(settlements: &[Settlement]) -> Vec<StatisticRow> {
+pub(crate) fn summarise(settlements: &[Settlement]) -> Vec<StatisticRow> {
     let mut rows: BTreeMap<(String, Variant, u8, i32), DayStatistics> = BTreeMap::new();
     for settled in settlements {
         let release = settled.release.as_deref().unwrap_or("").to_owned();
@@ -213,6 +215,8 @@ fn summarise(settlements: &[Settlement]) -> Vec<StatisticRow> {
             let before = old.and_then(|o| o.earned_minor).unwrap_or(0.0);
             day.randomised += is_new;
             day.earned_sum += earned - before;
+            let exact = earned_micros(earned).saturating_sub(earned_micros(before));
+            day.earned_micros = day.earned_micros.saturating_add(exact);
             day.earned_sum_squares += earned * earned - before * before;
         }
     }
@@ -251,7 +255,7 @@ async fn book(
     };
     let new = settlements.iter().filter(|s| s.reverses.is_none()).count() as u64;
     let days = u32::try_from(cost_until.day() - cost_from.day()).unwrap_or(0);
-    let mut postings = postings_of(&live.name, intent.run, &rows);
+    let mut postings = gross_of(&live.name, intent.run, &rows);
     let cost_minor = cost::accrue(costs, days, new);
     if cost_minor != 0 {
         postings.push(Posting {
@@ -275,6 +279,7 @@ async fn book(
     for row in &rows {
         greenlight_store::ledger::add_statistics(&mut transaction, &live.name, row).await?;
     }
+    postings.extend(earned_of(&mut transaction, &live.name, intent.run, &rows).await?);
     for posting in &postings {
         let now = app.clock.now();
         greenlight_store::ledger::post(&mut transaction, &new_id(), posting, live.value.currency, now)
@@ -286,31 +291,58 @@ async fn book(
     Ok(())
 }
 
-fn postings_of(endpoint: &str, run: i64, rows: &[StatisticRow]) -> Vec<Posting> {
-    let mut gross: BTreeMap<(String, Variant, i32), i64> = BTreeMap::new();
-    let mut earned: BTreeMap<(String, i32), f64> = BTreeMap::new();
+/// Gross money by release, variant and day.
+fn gross_of(endpoint: &str, run: i64, rows: &[StatisticRow]) -> Vec<Posting> {
+    let mut gross: BTreeMap<(&str, Variant, i32), i64> = BTreeMap::new();
     for row in rows {
-        let day = &row.statistics;
-        *gross.entry((row.release.clone(), row.variant, day.day)).or_default() += day.gross_minor;
-        if !row.release.is_empty() {
-            *earned.entry((row.release.clone(), day.day)).or_default() += day.earned_sum;
+        let sum = gross.entry((&row.release, row.variant, row.statistics.day)).or_default();
+        *sum = sum.saturating_add(row.statistics.gross_minor);
+    }
+    gross
+        .into_iter()
+        .filter(|(_, minor)| *minor != 0)
+        .map(|((release, variant, day), amount_minor)| Posting {
+            endpoint: endpoint.to_owned(),
+            release: (!release.is_empty()).then(|| release.to_owned()),
+            variant: Some(variant),
+            day,
+            kind: PostingKind::Gross,
+            amount_minor,
+            grade: Grade::A,
+            settle_run: run,
+        })
+        .collect()
+}
+
+/// What each release earned on the days of this run, less what is booked already: the postings of a day always add up to
+/// the day's earnings rounded once, however many runs wrote them.
+async fn earned_of(
+    transaction: &mut Transaction,
+    endpoint: &str,
+    run: i64,
+    rows: &[StatisticRow],
+) -> Result<Vec<Posting>, AppError> {
+    let touched: BTreeSet<(&str, i32)> = rows
+        .iter()
+        .filter(|row| !row.release.is_empty())
+        .map(|row| (row.release.as_str(), row.statistics.day))
+        .collect();
+    let mut postings = Vec::new();
+    for (release, day) in touched {
+        let (micros, booked) = greenlight_store::ledger::earned(transaction, endpoint, release, day).await?;
+        let amount_minor = minor_of_micros(micros).saturating_sub(booked);
+        if amount_minor != 0 {
+            postings.push(Posting {
+                endpoint: endpoint.to_owned(),
+                release: Some(release.to_owned()),
+                variant: None,
+                day,
+                kind: PostingKind::Incremental,
+                amount_minor,
+                grade: Grade::A,
+                settle_run: run,
+            });
         }
     }
-    let posting = |release: &str, variant, day, kind, amount_minor| Posting {
-        endpoint: endpoint.to_owned(),
-        release: (!release.is_empty()).then(|| release.to_owned()),
-        variant,
-        day,
-        kind,
-        amount_minor,
-        grade: Grade::A,
-        settle_run: run,
-    };
-    let gross = gross.iter().map(|((release, variant, day), minor)| {
-        posting(release, Some(*variant), *day, PostingKind::Gross, *minor)
-    });
-    let earned = earned.iter().map(|((release, day), minor)| {
-        posting(release, None, *day, PostingKind::Incremental, minor.round() as i64)
-    });
-    gross.chain(earned).filter(|p| p.amount_minor != 0).collect()
+    Ok(postings)
 }

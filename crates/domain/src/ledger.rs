@@ -26,12 +26,33 @@ pub struct DayStatistics {
     pub gross_minor: i64,
     /// Of those units, how many were randomised between champion and holdout.
     pub randomised: i64,
-    /// Sum of the earned contributions ([`incremental::earned`]), minor units.
+    /// Sum of the earned contributions ([`incremental::earned`]), minor units, for intervals.
     pub earned_sum: f64,
     /// Sum of their squares.
     pub earned_sum_squares: f64,
     /// Predictions whose model failed, so that the holdout rule answered.
     pub errors: i64,
+    /// The same sum in millionths of a minor unit, for postings: whole numbers add up to the same in any order.
+    #[serde(default)]
+    pub earned_micros: i64,
+}
+
+/// Millionths of a minor unit in one.
+const MICROS: i64 = 1_000_000;
+
+/// A contribution in millionths of a minor unit. A weight is a fraction, so a contribution has no last digit of its own;
+/// it gets one here, once, and is a whole number from then on.
+pub fn earned_micros(earned_minor: f64) -> i64 {
+    (earned_minor * MICROS as f64).round() as i64
+}
+
+/// Millionths of a minor unit as minor units, halves to the even one.
+///
+/// Worked example: 2.5 and 3.5 minor units become 2 and 4, and -2.5 becomes -2.
+pub fn minor_of_micros(micros: i64) -> i64 {
+    let (whole, rest) = (micros.div_euclid(MICROS), micros.rem_euclid(MICROS));
+    let up = rest > MICROS / 2 || (rest == MICROS / 2 && whole % 2 != 0);
+    whole + i64::from(up)
 }
 
 impl DayStatistics {
@@ -44,6 +65,7 @@ impl DayStatistics {
         self.earned_sum += other.earned_sum;
         self.earned_sum_squares += other.earned_sum_squares;
         self.errors += other.errors;
+        self.earned_micros = self.earned_micros.saturating_add(other.earned_micros);
     }
 }
 
@@ -211,6 +233,17 @@ pub fn forecast_against_actual(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn halves_go_to_the_even_minor_unit() {
+        for (micros, minor) in
+            [(2_500_000, 2), (3_500_000, 4), (-2_500_000, -2), (-3_500_000, -4), (2_500_001, 3)]
+        {
+            assert_eq!(minor_of_micros(micros), minor, "{micros}");
+        }
+        assert_eq!((minor_of_micros(0), minor_of_micros(-400_000), minor_of_micros(-600_000)), (0, 0, -1));
+        assert_eq!(earned_micros(1.0 / 3.0), 333_333);
+    }
 
     #[test]
     fn where_both_would_decide_alike_nothing_was_earned() {

@@ -8,6 +8,7 @@ mod hypothesis;
 mod import;
 mod kv;
 mod lake;
+mod ledger;
 mod lineage;
 mod log;
 mod look;
@@ -120,7 +121,7 @@ enum Verb {
     Endpoint(look::Endpoint),
     /// What an endpoint earned.
     #[command(subcommand)]
-    Ledger(look::Ledger),
+    Ledger(ledger::Ledger),
     /// Say what happened to predicted units.
     #[command(subcommand)]
     Outcome(outcome::Outcome),

@@ -30,7 +30,8 @@ pub async fn add_statistics(
     let numbers = &row.statistics;
     sqlx::query(
         "insert into day_statistic (endpoint, release_id, variant, champion_percent, day, units, positives, gross_minor, \
-         randomised, earned_sum, earned_sum_squares, errors) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+         randomised, earned_sum, earned_sum_squares, errors, earned_micros) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
          on conflict (endpoint, release_id, variant, champion_percent, day) do update set \
          units = day_statistic.units + excluded.units, \
          positives = day_statistic.positives + excluded.positives, \
@@ -38,7 +39,8 @@ pub async fn add_statistics(
          randomised = day_statistic.randomised + excluded.randomised, \
          earned_sum = day_statistic.earned_sum + excluded.earned_sum, \
          earned_sum_squares = day_statistic.earned_sum_squares + excluded.earned_sum_squares, \
-         errors = day_statistic.errors + excluded.errors",
+         errors = day_statistic.errors + excluded.errors, \
+         earned_micros = day_statistic.earned_micros + excluded.earned_micros",
     )
     .bind(endpoint)
     .bind(&row.release)
@@ -52,6 +54,7 @@ pub async fn add_statistics(
     .bind(numbers.earned_sum)
     .bind(numbers.earned_sum_squares)
     .bind(numbers.errors)
+    .bind(numbers.earned_micros)
     .execute(connection)
     .await?;
     Ok(())
@@ -63,10 +66,10 @@ pub async fn statistics(
     endpoint: &str,
     release: Option<&str>,
 ) -> Result<Vec<StatisticRow>, StoreError> {
-    type Row = (String, String, i64, i64, i64, i64, i64, i64, f64, f64, i64);
+    type Row = (String, String, i64, i64, i64, i64, i64, i64, f64, f64, i64, i64);
     let rows: Vec<Row> = sqlx::query_as(
         "select release_id, variant, champion_percent, day, units, positives, gross_minor, randomised, earned_sum, \
-         earned_sum_squares, errors from day_statistic where endpoint = $1 and ($2 = '' or release_id = $2) \
+         earned_sum_squares, errors, earned_micros from day_statistic where endpoint = $1 and ($2 = '' or release_id = $2) \
          order by day, release_id, variant, champion_percent",
     )
     .bind(endpoint)
@@ -88,6 +91,7 @@ pub async fn statistics(
                     earned_sum: row.8,
                     earned_sum_squares: row.9,
                     errors: row.10,
+                    earned_micros: row.11,
                 },
             })
         })
@@ -120,6 +124,47 @@ pub async fn post(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// What is booked of a day: by kind, release (empty for none) and variant (empty for none), in minor units.
+pub async fn booked(
+    connection: &mut Connection,
+    endpoint: &str,
+    day: i32,
+) -> Result<Vec<(PostingKind, String, String, i64)>, StoreError> {
+    let rows: Vec<(String, String, String, i64)> = sqlx::query_as(
+        "select kind, coalesce(release_id, ''), coalesce(variant, ''), cast(sum(amount_minor) as bigint) \
+         from posting where endpoint = $1 and day = $2 group by kind, coalesce(release_id, ''), coalesce(variant, '') \
+         order by kind, coalesce(release_id, ''), coalesce(variant, '')",
+    )
+    .bind(endpoint)
+    .bind(i64::from(day))
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|(kind, release, variant, sum)| Ok((PostingKind::parse(&kind)?, release, variant, sum)))
+        .collect()
+}
+
+/// What a release earned on a day, and how much of it is booked: millionths of a minor unit, and minor units.
+pub async fn earned(
+    connection: &mut Connection,
+    endpoint: &str,
+    release: &str,
+    day: i32,
+) -> Result<(i64, i64), StoreError> {
+    let found: (i64, i64) = sqlx::query_as(
+        "select (select cast(coalesce(sum(earned_micros), 0) as bigint) from day_statistic \
+         where endpoint = $1 and release_id = $2 and day = $3), \
+         (select cast(coalesce(sum(amount_minor), 0) as bigint) from posting \
+         where endpoint = $1 and release_id = $2 and day = $3 and kind = 'incremental')",
+    )
+    .bind(endpoint)
+    .bind(release)
+    .bind(i64::from(day))
+    .fetch_one(connection)
+    .await?;
+    Ok(found)
 }
 
 /// The sum of an endpoint's postings by kind and variant (empty for none), in minor units.

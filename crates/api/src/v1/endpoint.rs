@@ -2,15 +2,18 @@
 
 use axum::Json;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::routing::{delete, get, post};
 use greenlight_app::endpoint::{EndpointLine, EndpointView};
 use greenlight_app::lake::Erased;
 use greenlight_app::ledger::LedgerView;
+use greenlight_app::reconciliation::{self, Days, Reconciliation};
 use greenlight_app::settle::Settled;
 use greenlight_app::{endpoint, erase, ledger, settle};
 
 use super::Answer;
+use super::prediction::parsed;
 use crate::ApiState;
 use crate::auth::Caller;
 
@@ -20,6 +23,7 @@ pub(crate) fn router() -> Router<ApiState> {
         .route("/endpoints/{name}", get(show))
         .route("/endpoints/{name}/settle", post(settle_now))
         .route("/endpoints/{name}/ledger", get(show_ledger))
+        .route("/endpoints/{name}/ledger/verification", get(verify_ledger))
         .route("/endpoints/{name}/units/{unit}", delete(erase_unit))
 }
 
@@ -57,4 +61,13 @@ async fn show_ledger(
     Path(name): Path<String>,
 ) -> Answer<LedgerView> {
     Ok(Json(ledger::of_endpoint(&state.app, &caller.0, &name).await?))
+}
+
+async fn verify_ledger(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(name): Path<String>,
+    query: Result<Query<Days>, QueryRejection>,
+) -> Answer<Reconciliation> {
+    Ok(Json(reconciliation::reconcile(&state.app, &caller.0, &name, parsed(query)?).await?))
 }

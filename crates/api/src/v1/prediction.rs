@@ -29,7 +29,7 @@ pub(crate) fn router() -> Router<ApiState> {
 }
 
 /// The parameters of an address, or a problem that names the wrong one.
-fn parsed<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
+pub(super) fn parsed<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
     let Query(query) = query.map_err(|rejection| AppError::Invalid(rejection.body_text()))?;
     Ok(query)
 }

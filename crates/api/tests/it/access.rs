@@ -12,6 +12,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/v1/endpoints", "viewer scientist approver operator admin"),
     ("GET", "/v1/endpoints/calls", "viewer scientist approver operator admin"),
     ("GET", "/v1/endpoints/calls/ledger", "viewer scientist approver operator admin"),
+    ("GET", "/v1/endpoints/calls/ledger/verification", "approver operator admin"),
     ("GET", "/v1/endpoints/calls/predictions", "viewer scientist approver operator admin"),
     ("GET", "/v1/endpoints/calls/predictions/none", "viewer scientist approver operator admin"),
     ("GET", "/v1/endpoints/calls/traffic", "viewer scientist approver operator admin"),

@@ -1,11 +1,11 @@
-//! Verbs that look or settle: initiatives, models, runs, endpoints, the ledger, the audit trail.
+//! Verbs that look or settle: initiatives, models, runs, endpoints, the audit trail.
 
 use clap::{Args, Subcommand};
 use greenlight_domain::money::{Currency, whole};
 use serde_json::{Value, json};
 
 use super::{Server, log, show};
-use crate::demo::{report, text};
+use crate::demo::text;
 use crate::failure::Failure;
 use crate::table::{render, row};
 
@@ -177,32 +177,6 @@ impl Endpoint {
                 });
             }
         }
-        Ok(())
-    }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Ledger {
-    /// What an endpoint earned, with grades, intervals, maturity and forecast.
-    Show {
-        endpoint: String,
-        #[command(flatten)]
-        server: Server,
-    },
-}
-
-impl Ledger {
-    pub(crate) async fn run(self, json: bool) -> Result<(), Failure> {
-        let Self::Show { endpoint, server } = self;
-        let client = server.client()?;
-        let ledger = client.get(&format!("/v1/endpoints/{endpoint}/ledger")).await?;
-        if json {
-            println!("{ledger}");
-            return Ok(());
-        }
-        let releases = client.get(&format!("/v1/releases?endpoint={endpoint}")).await?;
-        let newest = releases.as_array().and_then(|r| r.iter().find(|r| r["stage"] != "stopped")).cloned();
-        println!("{}", report::ledger(&ledger, &newest.unwrap_or_default()));
         Ok(())
     }
 }

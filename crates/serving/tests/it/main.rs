@@ -7,5 +7,6 @@ mod challengers;
 mod explore;
 mod log;
 mod loop_;
+mod reconciliation;
 mod releases;
 mod world;

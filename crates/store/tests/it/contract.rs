@@ -351,6 +351,7 @@ pub(crate) async fn statistics_add_up_and_postings_are_summed(store: &Store) {
         earned_sum: 0.1,
         earned_sum_squares: 0.2,
         errors: 1,
+        earned_micros: 99_999,
     };
     let row = StatisticRow {
         release: "e.1".into(),
@@ -370,6 +371,8 @@ pub(crate) async fn statistics_add_up_and_postings_are_summed(store: &Store) {
     assert_eq!(rows.len(), 2, "the steps of a rollout are told apart");
     assert_eq!(rows[0].statistics, doubled);
     assert!(ledger::statistics(&mut tx, "e", Some("e.2")).await.unwrap().is_empty());
+    assert_eq!(ledger::earned(&mut tx, "e", "e.1", 14_368).await.unwrap(), (3 * 99_999, 0), "every split");
+    assert_eq!(ledger::earned(&mut tx, "e", "e.1", 14_369).await.unwrap(), (0, 0));
     let posting = |kind, variant, amount_minor| Posting {
         endpoint: "e".into(),
         release: None,
