@@ -11,7 +11,8 @@
 //! | what did the treated units earn against the holdout | [`incremental`] | Horvitz & Thompson 1952 |
 //! | how sure are we, looking every day | [`confidence_sequence`] | Waudby-Smith et al. 2024; Howard et al. 2021 |
 //! | how sure are we, looking once | [`two_sample`], [`bootstrap`] | Welch 1947; Efron & Tibshirani 1993 |
-//! | was the assignment as agreed | [`sample_ratio`] | Pearson 1900 |
+//! | was the assignment as agreed | [`sample_ratio`] | Pearson 1900; Lindon & Malek 2022 |
+//! | may the data be read at all | [`health`] | Clopper & Pearson 1934; Holm 1979; Lindon & Malek 2022 |
 //! | does the score rank | [`ranking`] | Mann & Whitney 1947; Hanley & McNeil 1982 |
 //! | is the score a probability | [`calibration`] | Brier 1950; Good 1952; Naeini et al. 2015 |
 //! | has the input moved | [`drift`] | Siddiqi 2006 |
@@ -24,6 +25,7 @@ pub mod bootstrap;
 pub mod calibration;
 pub mod confidence_sequence;
 pub mod drift;
+pub mod health;
 pub mod incremental;
 pub mod moments;
 pub mod quantile;
@@ -32,6 +34,7 @@ pub mod sample_ratio;
 pub mod shapley;
 pub mod two_sample;
 
+mod binomial;
 mod check;
 mod distribution;
 mod error;

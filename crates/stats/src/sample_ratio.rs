@@ -1,6 +1,9 @@
 //! Whether units landed in the variants in the agreed shares. Owns the chi-square test of sample ratio
-//! mismatch; refuses to estimate effects, which are not to be read at all once this test fails (Fabijan et
-//! al., "Diagnosing Sample Ratio Mismatch in Online Controlled Experiments", KDD 2019).
+//! mismatch for one look, and in [`sequential`] the test for any number of looks; refuses to estimate
+//! effects, which are not to be read at all once this test fails (Fabijan et al., "Diagnosing Sample Ratio
+//! Mismatch in Online Controlled Experiments", KDD 2019).
+
+pub mod sequential;
 
 use crate::{StatsError, check, distribution};
 
@@ -11,7 +14,7 @@ use crate::{StatsError, check, distribution};
 /// `observed` counts units per group; `expected_share` gives each group's share and is scaled to sum to 1, so
 /// percent or `[1, 1]` do as well. The approximation wants about 5 expected units in each group. The shares
 /// must have been constant while the units were assigned, and the p-value is for one look: a daily check
-/// needs a stricter threshold, such as 0.0001.
+/// wants [`sequential::p_value`].
 ///
 /// Worked example (SciPy 1.17.1): 1,000 and 1,200 units at equal shares have p 0.00002008.
 ///
