@@ -13,6 +13,7 @@
 //! | how sure are we, looking once | [`two_sample`], [`bootstrap`] | Welch 1947; Efron & Tibshirani 1993 |
 //! | was the assignment as agreed | [`sample_ratio`] | Pearson 1900; Lindon & Malek 2022 |
 //! | may the data be read at all | [`health`] | Clopper & Pearson 1934; Holm 1979; Lindon & Malek 2022 |
+//! | what does a policy do where units cannot be split | [`switchback`] | Bell & McCaffrey 2002; Newey & West 1987 |
 //! | does the score rank | [`ranking`] | Mann & Whitney 1947; Hanley & McNeil 1982 |
 //! | is the score a probability | [`calibration`] | Brier 1950; Good 1952; Naeini et al. 2015 |
 //! | has the input moved | [`drift`] | Siddiqi 2006 |
@@ -32,6 +33,7 @@ pub mod quantile;
 pub mod ranking;
 pub mod sample_ratio;
 pub mod shapley;
+pub mod switchback;
 pub mod two_sample;
 
 mod binomial;

@@ -119,7 +119,14 @@ fn satterthwaite(control: &Group, treatment: &Group) -> f64 {
     1.0 / (a * a / (control.n - 1.0) + b * b / (treatment.n - 1.0))
 }
 
-fn compare(estimate: f64, variance: f64, freedom: f64, level: f64) -> Result<Comparison, StatsError> {
+/// The comparison with this estimate and squared standard error; an infinite `freedom` is the normal
+/// distribution.
+pub(crate) fn compare(
+    estimate: f64,
+    variance: f64,
+    freedom: f64,
+    level: f64,
+) -> Result<Comparison, StatsError> {
     check::open_unit("level", level)?;
     check::positive("variance", variance)?;
     let standard_error = variance.sqrt();

@@ -6,3 +6,4 @@ mod known_answers;
 mod peeking;
 mod properties;
 mod simulation;
+mod switchback;
