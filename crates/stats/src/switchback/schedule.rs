@@ -199,10 +199,10 @@ mod tests {
         let mut both = [[0_u32; 8]; 8];
         for seed in 0..draws {
             let schedule = draw(design, seed).unwrap();
-            for one in 0..8 {
-                for other in 0..8 {
-                    let treated = |period: usize| schedule.treated(0, period as u32) == Some(true);
-                    both[one][other] += u32::from(treated(one) && treated(other));
+            let treated = |period: usize| schedule.treated(0, period as u32) == Some(true);
+            for (one, row) in both.iter_mut().enumerate() {
+                for (other, count) in row.iter_mut().enumerate() {
+                    *count += u32::from(treated(one) && treated(other));
                 }
             }
         }
