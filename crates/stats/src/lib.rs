@@ -14,6 +14,7 @@
 //! | was the assignment as agreed | [`sample_ratio`] | Pearson 1900; Lindon & Malek 2022 |
 //! | may the data be read at all | [`health`] | Clopper & Pearson 1934; Holm 1979; Lindon & Malek 2022 |
 //! | what does a policy do where units cannot be split | [`switchback`] | Bell & McCaffrey 2002; Newey & West 1987 |
+//! | does the effect last | [`novelty`] | Birge 1932; Kohavi, Tang & Xu 2020 |
 //! | does the score rank | [`ranking`] | Mann & Whitney 1947; Hanley & McNeil 1982 |
 //! | is the score a probability | [`calibration`] | Brier 1950; Good 1952; Naeini et al. 2015 |
 //! | has the input moved | [`drift`] | Siddiqi 2006 |
@@ -29,6 +30,7 @@ pub mod drift;
 pub mod health;
 pub mod incremental;
 pub mod moments;
+pub mod novelty;
 pub mod quantile;
 pub mod ranking;
 pub mod sample_ratio;

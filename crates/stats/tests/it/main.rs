@@ -3,6 +3,7 @@
 mod health;
 mod incremental;
 mod known_answers;
+mod novelty;
 mod peeking;
 mod properties;
 mod simulation;
