@@ -15,6 +15,7 @@
 //! | may the data be read at all | [`health`] | Clopper & Pearson 1934; Holm 1979; Lindon & Malek 2022 |
 //! | what does a policy do where units cannot be split | [`switchback`] | Bell & McCaffrey 2002; Newey & West 1987 |
 //! | does the effect last | [`novelty`] | Birge 1932; Kohavi, Tang & Xu 2020 |
+//! | what will arrive yet, and how mature is a day | [`delay`] | Kaplan & Meier 1958; Lagakos et al. 1988; Mack 1993 |
 //! | does the score rank | [`ranking`] | Mann & Whitney 1947; Hanley & McNeil 1982 |
 //! | is the score a probability | [`calibration`] | Brier 1950; Good 1952; Naeini et al. 2015 |
 //! | has the input moved | [`drift`] | Siddiqi 2006 |
@@ -26,6 +27,7 @@
 pub mod bootstrap;
 pub mod calibration;
 pub mod confidence_sequence;
+pub mod delay;
 pub mod drift;
 pub mod health;
 pub mod incremental;
