@@ -16,6 +16,8 @@
 //! | what does a policy do where units cannot be split | [`switchback`] | Bell & McCaffrey 2002; Newey & West 1987 |
 //! | does the effect last | [`novelty`] | Birge 1932; Kohavi, Tang & Xu 2020 |
 //! | what will arrive yet, and how mature is a day | [`delay`] | Kaplan & Meier 1958; Lagakos et al. 1988; Mack 1993 |
+//! | what would another policy have earned | [`off_policy`] | Dudík et al. 2011; Wang et al. 2017; Su et al. 2020 |
+//! | was the assignment as agreed | [`sample_ratio`] | Pearson 1900 |
 //! | does the score rank | [`ranking`] | Mann & Whitney 1947; Hanley & McNeil 1982 |
 //! | is the score a probability | [`calibration`] | Brier 1950; Good 1952; Naeini et al. 2015 |
 //! | has the input moved | [`drift`] | Siddiqi 2006 |
@@ -33,6 +35,7 @@ pub mod health;
 pub mod incremental;
 pub mod moments;
 pub mod novelty;
+pub mod off_policy;
 pub mod quantile;
 pub mod ranking;
 pub mod sample_ratio;

@@ -5,6 +5,7 @@ mod health;
 mod incremental;
 mod known_answers;
 mod novelty;
+mod off_policy;
 mod peeking;
 mod properties;
 mod simulation;
