@@ -203,41 +203,28 @@ pub fn evaluate(
     model.map_or(Ok(()), |model| model.check_shape(rows))?;
     table.map_or(Ok(()), |table| table.check_shape(rows))?;
     if let Some(reason) = invalid(log, table) {
-        let refusal = Refusal { reasons: vec![reason], diagnostics: None, repair: None };
-        return Ok(Evaluation::Refused(Box::new(refusal)));
+        return Ok(refused(vec![reason], None, None));
     }
     let weights = log.weights()?;
     let figures = diagnostics::of_weights(&weights);
     let cells = table.map(|table| support::of_table(table, needs.largest_weight, needs.planned_weight()));
-    let unsupported = cells.as_ref().map(|cells| unsupported_share(cells, rows));
-    let mut reasons = reasons(&figures, unsupported, needs);
+    let unsupported_share = cells.as_ref().map(|cells| unsupported_share(cells, rows));
+    let reasons = reasons(&figures, unsupported_share, needs);
     if !reasons.is_empty() {
-        let balanced = !reasons.iter().any(|reason| matches!(reason, Reason::WeightsOffBalance { .. }));
-        let repair = match (table, &cells) {
-            (Some(table), Some(cells)) => {
-                // With full support and no heavy weight, weights that do not average 1 were recorded wrongly.
-                let plan = repair::explore(table, cells, needs);
-                (balanced || !plan.explorations.is_empty()).then_some(plan)
-            }
-            _ => Some(repair::more_rows(&figures, needs, balanced)),
-        };
-        let refusal = Refusal { reasons, diagnostics: Some(figures), repair };
-        return Ok(Evaluation::Refused(Box::new(refusal)));
+        let repair = plan(table.zip(cells.as_deref()), &figures, &reasons, needs);
+        return Ok(refused(reasons, Some(figures), repair));
     }
     if let Some(reward) = only_reward(log, &weights) {
-        reasons.push(Reason::NoVariation { reward });
-        let refusal = Refusal { reasons, diagnostics: Some(figures), repair: None };
-        return Ok(Evaluation::Refused(Box::new(refusal)));
+        return Ok(refused(vec![Reason::NoVariation { reward }], Some(figures), None));
     }
-    let report = Report {
+    Ok(Evaluation::Estimated(Box::new(Report {
         diagnostics: figures,
-        unsupported_share: unsupported,
+        unsupported_share,
         inverse_propensity: estimator::inverse_propensity(log, level)?,
         self_normalised: estimator::self_normalised(log, level)?,
         clipped: estimator::clipped_inverse_propensity(log, (rows as f64).sqrt(), level)?,
         modelled: model.map(|model| modelled(log, model, &weights, level)).transpose()?,
-    };
-    Ok(Evaluation::Estimated(Box::new(report)))
+    })))
 }
 
 impl Requirements {
@@ -259,6 +246,25 @@ impl Requirements {
         }
         Err(StatsError::OutOfRange { name: "planned weight", value: self.planned_weight })
     }
+}
+
+fn refused(reasons: Vec<Reason>, diagnostics: Option<Diagnostics>, repair: Option<Repair>) -> Evaluation {
+    Evaluation::Refused(Box::new(Refusal { reasons, diagnostics, repair }))
+}
+
+fn plan(
+    table: Option<(&ActionTable<'_>, &[Support])>,
+    figures: &Diagnostics,
+    reasons: &[Reason],
+    needs: &Requirements,
+) -> Option<Repair> {
+    let balanced = !reasons.iter().any(|reason| matches!(reason, Reason::WeightsOffBalance { .. }));
+    let Some((table, cells)) = table else {
+        return Some(repair::more_rows(figures, needs, balanced));
+    };
+    // With full support and no heavy weight, weights that do not average 1 were recorded wrongly.
+    let plan = repair::explore(table, cells, needs);
+    (balanced || !plan.explorations.is_empty()).then_some(plan)
 }
 
 fn invalid(log: &Log<'_>, table: Option<&ActionTable<'_>>) -> Option<Reason> {

@@ -232,6 +232,15 @@ mod tests {
     }
 
     #[test]
+    fn no_threshold_falls_just_below_the_weight_it_was_taken_from() {
+        for logged in 1..200 {
+            let weight = 1.0 / (0.005 * f64::from(logged));
+            let candidates = default_candidates(&[weight; 3], WeightRule::Switch).unwrap();
+            assert!(candidates.iter().all(|candidate| *candidate >= weight), "{weight} {candidates:?}");
+        }
+    }
+
+    #[test]
     fn extreme_weights_give_candidates_that_are_numbers() {
         for rule in [WeightRule::Switch, WeightRule::OptimisticShrinkage] {
             let candidates = default_candidates(&[1e-300, 1.0, 1e300], rule).unwrap();

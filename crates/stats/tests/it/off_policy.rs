@@ -357,6 +357,18 @@ fn a_refused_log_is_repaired_by_the_traffic_it_asks_for() {
     assert!(matches!(thin.reasons[..], [Reason::TooFewEffectiveRows { .. }]), "{:?}", thin.reasons);
 }
 
+/// By hand: action 2 is explored with 0.5 / 10 of the rows. Then action 0, which the logging policy keeps for 0.95
+/// of them, has the weight 0.5 / 0.475 and action 2 the weight 10, so `E[w^2] = 0.5 / 0.95 + 0.5 * 10 = 5.5263` and
+/// `200 * 5.5263 * 1.1 = 1215.8` rows are needed.
+#[test]
+fn the_rows_of_a_repair_by_hand() {
+    let target = [[0.5, 0.0, 0.5]; 2];
+    let refusal = simulate(&mut Draws::seeded(25), 1_000, [[0.5, 0.5, 0.0]; 2], target, 1.0).refusal();
+    let plan = refusal.repair.unwrap();
+    assert_eq!((plan.rows, plan.explorations.len()), (Some(1_216), 2));
+    assert_close(plan.explorations[0].share, 0.05, 1e-15);
+}
+
 /// Without a table, missing support shows in the mean weight, and nobody can say what to explore.
 #[test]
 fn missing_support_shows_in_the_mean_weight() {
