@@ -17,7 +17,7 @@
 //! | does the effect last | [`novelty`] | Birge 1932; Kohavi, Tang & Xu 2020 |
 //! | what will arrive yet, and how mature is a day | [`delay`] | Kaplan & Meier 1958; Lagakos et al. 1988; Mack 1993 |
 //! | what would another policy have earned | [`off_policy`] | Dudík et al. 2011; Wang et al. 2017; Su et al. 2020 |
-//! | was the assignment as agreed | [`sample_ratio`] | Pearson 1900 |
+//! | a ratio of two means, such as orders per session | [`ratio`] | Deng, Knoblich & Lu 2018 |
 //! | does the score rank | [`ranking`] | Mann & Whitney 1947; Hanley & McNeil 1982 |
 //! | is the score a probability | [`calibration`] | Brier 1950; Good 1952; Naeini et al. 2015 |
 //! | has the input moved | [`drift`] | Siddiqi 2006 |
@@ -38,6 +38,7 @@ pub mod novelty;
 pub mod off_policy;
 pub mod quantile;
 pub mod ranking;
+pub mod ratio;
 pub mod sample_ratio;
 pub mod shapley;
 pub mod switchback;
@@ -45,6 +46,7 @@ pub mod two_sample;
 
 mod binomial;
 mod check;
+mod contrast;
 mod distribution;
 mod error;
 mod interval;

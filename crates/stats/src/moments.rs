@@ -4,6 +4,10 @@
 //! Owns the arithmetic that lets a stream be added to, corrected and merged from parts. Refuses to keep the
 //! values themselves, so there are no quantiles here.
 
+mod bivariate;
+
+pub use bivariate::BivariateMoments;
+
 /// Sufficient statistics of the mean and the variance of a stream of numbers.
 ///
 /// `sum` is in the unit of the values and `sum_squares` in its square. Each push rounds once, so sums over

@@ -150,7 +150,7 @@ fn line(
     let freedom = at.len() as f64 - 2.0;
     let dispersion = points().map(|(x, y, w)| w * (y - slope * x).powi(2)).sum::<f64>() / freedom;
     let factor = dispersion.max(1.0);
-    let comparison = two_sample::compare(slope, factor / spread, freedom, level)?;
+    let comparison = contrast::compare(slope, factor / spread, freedom, level)?;
     let last_day = at.iter().copied().fold(f64::NEG_INFINITY, f64::max) - x_mean;
     let error = (factor / total + factor / spread * last_day * last_day).sqrt();
     let half_width = distribution::student_two_sided_critical(level, freedom) * error;

@@ -65,7 +65,7 @@ pub fn clustered(bins: &[Bin], correction: Correction, level: f64) -> Result<Eff
         Correction::Cr1 => (plain() * (count / (count - 1.0)) * ((n - 1.0) / (n - parameters)), count - 1.0),
         Correction::Cr2 => bias_reduced(&fit, clusters.values())?,
     };
-    let comparison = two_sample::compare(fit.effect, variance, freedom, level)?;
+    let comparison = contrast::compare(fit.effect, variance, freedom, level)?;
     let clusters = clusters.len() as u64;
     Ok(Effect { comparison, control_mean: fit.control_mean, bins: bins.len() as u64, clusters })
 }

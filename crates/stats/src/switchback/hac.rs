@@ -49,7 +49,7 @@ pub fn autocorrelated(bins: &[Bin], lags: u32, level: f64) -> Result<Effect, Sta
     let (n, parameters, times) = (bins.len() as f64, fit.parameters(), scores.len() as f64);
     let variance = sum / (fit.spread * fit.spread) * (n / (n - parameters));
     let freedom = (n - parameters).min(times - 1.0);
-    let comparison = two_sample::compare(fit.effect, variance, freedom, level)?;
+    let comparison = contrast::compare(fit.effect, variance, freedom, level)?;
     let clusters = scores.len() as u64;
     Ok(Effect { comparison, control_mean: fit.control_mean, bins: bins.len() as u64, clusters })
 }

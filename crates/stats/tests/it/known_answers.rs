@@ -79,6 +79,9 @@ fn revenue_per_user_of_tea_tasting() {
     let printed = [0.489_083_103_740_477_5, -0.132_618_814_827_420_33, 1.110_785_022_308_375_3];
     assert_interval(answer.interval, printed, 1e-12);
     assert_close(answer.p_value, 0.123_069_885_542_505_92, 1e-12);
+    let relative = two_sample::welch_relative_log(&control, &treatment, 0.95).unwrap();
+    let printed = [0.093_318_159_589_816_26, -0.023_737_708_948_557_98, 0.224_409_268_949_093_08];
+    assert_interval(relative.interval, printed, 1e-12);
 }
 
 /// SciPy 1.17.1, `chisquare` against equal shares.

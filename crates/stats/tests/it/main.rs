@@ -8,5 +8,6 @@ mod novelty;
 mod off_policy;
 mod peeking;
 mod properties;
+mod ratio;
 mod simulation;
 mod switchback;

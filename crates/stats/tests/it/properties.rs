@@ -10,7 +10,7 @@ use proptest::{
     test_runner::{Config, RngSeed},
 };
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         cases: 200,
         rng_seed: RngSeed::Fixed(20_260_401),
@@ -19,7 +19,7 @@ fn config() -> Config {
     }
 }
 
-fn near(a: f64, b: f64, scale: f64) -> bool {
+pub(crate) fn near(a: f64, b: f64, scale: f64) -> bool {
     (a - b).abs() <= 1e-9 * (1.0 + scale.abs())
 }
 
