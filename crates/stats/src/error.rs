@@ -6,6 +6,12 @@ pub enum StatsError {
     /// No observations at all.
     #[error("there are no observations; wait for the first one")]
     Empty,
+    /// A covariate that is constant, or that those before it determine; `index` counts covariates from 0.
+    #[error("covariate {index} is constant or determined by those before it; leave it out")]
+    Redundant {
+        /// Position of the covariate.
+        index: usize,
+    },
     /// Two inputs that must describe the same units differ in length.
     #[error("the first input has {left} entries and the second {right}; give one of each per unit")]
     LengthMismatch {

@@ -17,6 +17,7 @@
 //! | does the effect last | [`novelty`] | Birge 1932; Kohavi, Tang & Xu 2020 |
 //! | what will arrive yet, and how mature is a day | [`delay`] | Kaplan & Meier 1958; Lagakos et al. 1988; Mack 1993 |
 //! | what would another policy have earned | [`off_policy`] | Dudík et al. 2011; Wang et al. 2017; Su et al. 2020 |
+//! | the same, with what was known of the units beforehand | [`cuped`], [`post_stratification`] | Deng et al. 2013; Miratrix et al. 2013 |
 //! | a ratio of two means, such as orders per session | [`ratio`] | Deng, Knoblich & Lu 2018 |
 //! | does the score rank | [`ranking`] | Mann & Whitney 1947; Hanley & McNeil 1982 |
 //! | is the score a probability | [`calibration`] | Brier 1950; Good 1952; Naeini et al. 2015 |
@@ -29,6 +30,7 @@
 pub mod bootstrap;
 pub mod calibration;
 pub mod confidence_sequence;
+pub mod cuped;
 pub mod delay;
 pub mod drift;
 pub mod health;
@@ -36,6 +38,7 @@ pub mod incremental;
 pub mod moments;
 pub mod novelty;
 pub mod off_policy;
+pub mod post_stratification;
 pub mod quantile;
 pub mod ranking;
 pub mod ratio;
@@ -50,6 +53,7 @@ mod contrast;
 mod distribution;
 mod error;
 mod interval;
+mod symmetric;
 
 #[cfg(test)]
 mod close;

@@ -5,8 +5,10 @@
 //! values themselves, so there are no quantiles here.
 
 mod bivariate;
+mod cross_products;
 
 pub use bivariate::BivariateMoments;
+pub use cross_products::{CrossProducts, MAX_VARIABLES};
 
 /// Sufficient statistics of the mean and the variance of a stream of numbers.
 ///

@@ -1,5 +1,6 @@
 //! What the public functions promise: known answers of other programs, properties, and simulations.
 
+mod cuped;
 mod delay;
 mod health;
 mod incremental;
@@ -7,6 +8,7 @@ mod known_answers;
 mod novelty;
 mod off_policy;
 mod peeking;
+mod post_stratification;
 mod properties;
 mod ratio;
 mod simulation;
