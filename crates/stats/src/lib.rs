@@ -11,14 +11,14 @@
 //! | what did the treated units earn against the holdout | [`incremental`] | Horvitz & Thompson 1952 |
 //! | how sure are we, looking every day | [`confidence_sequence`] | Waudby-Smith et al. 2024; Howard et al. 2021 |
 //! | how sure are we, looking once | [`two_sample`], [`bootstrap`] | Welch 1947; Efron & Tibshirani 1993 |
+//! | the same, with what was known of the units beforehand | [`cuped`], [`post_stratification`] | Deng et al. 2013; Miratrix et al. 2013 |
+//! | a ratio of two means, such as orders per session | [`ratio`] | Deng, Knoblich & Lu 2018 |
 //! | was the assignment as agreed | [`sample_ratio`] | Pearson 1900; Lindon & Malek 2022 |
 //! | may the data be read at all | [`health`] | Clopper & Pearson 1934; Holm 1979; Lindon & Malek 2022 |
 //! | what does a policy do where units cannot be split | [`switchback`] | Bell & McCaffrey 2002; Newey & West 1987 |
 //! | does the effect last | [`novelty`] | Birge 1932; Kohavi, Tang & Xu 2020 |
 //! | what will arrive yet, and how mature is a day | [`delay`] | Kaplan & Meier 1958; Lagakos et al. 1988; Mack 1993 |
 //! | what would another policy have earned | [`off_policy`] | Dudík et al. 2011; Wang et al. 2017; Su et al. 2020 |
-//! | the same, with what was known of the units beforehand | [`cuped`], [`post_stratification`] | Deng et al. 2013; Miratrix et al. 2013 |
-//! | a ratio of two means, such as orders per session | [`ratio`] | Deng, Knoblich & Lu 2018 |
 //! | does the score rank | [`ranking`] | Mann & Whitney 1947; Hanley & McNeil 1982 |
 //! | is the score a probability | [`calibration`] | Brier 1950; Good 1952; Naeini et al. 2015 |
 //! | has the input moved | [`drift`] | Siddiqi 2006 |

@@ -17,7 +17,7 @@
 //! whatever the dependence between days.
 
 use crate::{
-    Interval, StatsError, check, distribution,
+    Interval, StatsError, check, contrast, distribution,
     moments::Moments,
     two_sample::{self, Comparison},
 };

@@ -106,7 +106,9 @@ async fn what_is_not_settled_yet_and_what_was_tampered_with_is_said() {
         grade: Grade::A,
         settle_run: 1,
     };
-    greenlight_store::ledger::post(&mut transaction, "forged", &forged, Currency::EUR, Micros(0)).await.unwrap();
+    greenlight_store::ledger::post(&mut transaction, "forged", &forged, Currency::EUR, Micros(0))
+        .await
+        .unwrap();
     transaction.commit().await.unwrap();
     let found = reconciled(&world).await;
     assert_eq!(found.differences_count, 1, "{:?}", found.differences);

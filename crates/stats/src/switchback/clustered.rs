@@ -6,7 +6,7 @@ use super::{
     Bin, Effect, eigen,
     model::{Fit, Row},
 };
-use crate::{StatsError, two_sample};
+use crate::{StatsError, contrast};
 
 /// The most strata for [`Correction::Cr2`], whose degrees of freedom need the square of that many numbers.
 const MAX_STRATA: usize = 1_000;

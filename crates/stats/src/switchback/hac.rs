@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{Bin, Effect, model::Fit};
-use crate::{StatsError, two_sample};
+use crate::{StatsError, contrast};
 
 /// The most lags a call accepts.
 const MAX_LAGS: u32 = 10_000;
