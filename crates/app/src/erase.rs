@@ -21,6 +21,8 @@ pub async fn erase(app: &App, actor: &Actor, endpoint: &str, unit: &str) -> Resu
     if unit.is_empty() {
         return Err(AppError::Invalid("unit: name whose data are to be deleted".to_owned()));
     }
+    let days = app.lake.days_of_unit(endpoint, unit).await?;
+    mark(app, endpoint, days.into_iter().map(|day| (day, day))).await?;
     let erased = app.lake.erase(endpoint, unit).await?;
     let digest = Sha256::new().chain_update(app.id_key.0).chain_update(unit).finalize();
     let detail = json!({ "unit_digest": format!("{digest:x}"), "predictions": erased.predictions, "outcomes": erased.outcomes });
@@ -39,6 +41,10 @@ pub async fn retain(app: &App, actor: &Actor, endpoint: &str) -> Result<Erased, 
     if before <= Micros(0) {
         return Ok(Erased::default());
     }
+    if app.lake.log_extent(endpoint).await?.is_none_or(|extent| extent.oldest >= before) {
+        return Ok(Erased::default());
+    }
+    mark(app, endpoint, [(0, before.day())]).await?;
     let erased = app.lake.delete_before(endpoint, before).await?;
     if erased != Erased::default() {
         let detail =
@@ -46,6 +52,16 @@ pub async fn retain(app: &App, actor: &Actor, endpoint: &str) -> Result<Erased, 
         record(app, actor, "endpoint.retention", endpoint, detail).await?;
     }
     Ok(erased)
+}
+
+/// Notes days that the ledger cannot be computed anew for. Before they are deleted: cut off between the two, a day too many
+/// is not checked, where otherwise one would look wrong.
+async fn mark(app: &App, endpoint: &str, days: impl IntoIterator<Item = (i32, i32)>) -> Result<(), AppError> {
+    let mut transaction = app.store.begin().await?;
+    for stretch in days {
+        greenlight_store::ledger::mark_erased(&mut transaction, endpoint, stretch).await?;
+    }
+    Ok(transaction.commit().await.map_err(StoreError::from)?)
 }
 
 async fn record(

@@ -149,7 +149,7 @@ impl From<LakeError> for AppError {
         match error {
             LakeError::Unavailable(_) => Self::Unavailable(error.to_string()),
             LakeError::Corrupt(_) | LakeError::Schema(_) => Self::Invalid(error.to_string()),
-            LakeError::Storage(_) => Self::Internal(error.to_string()),
+            LakeError::Storage(_) | LakeError::Repeated(_) => Self::Internal(error.to_string()),
         }
     }
 }

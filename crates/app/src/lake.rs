@@ -5,6 +5,8 @@
 
 pub mod log;
 
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,6 +33,9 @@ pub enum LakeError {
     /// The data do not have the columns or types that were asked for.
     #[error("{0}")]
     Schema(String),
+    /// A prediction was logged twice, and [`Asked::distinct`] was not asked for; what was given so far is worth nothing.
+    #[error("prediction {0} was logged twice")]
+    Repeated(PredictionId),
     /// Anything else that the storage reports.
     #[error("lake: {0}")]
     Storage(String),
@@ -59,6 +64,8 @@ pub struct JoinedRow {
     pub failed: bool,
     /// The latest outcome that was received, if any.
     pub outcome: Option<f64>,
+    /// What that was as of [`Asked::since`].
+    pub outcome_before: Option<f64>,
 }
 
 /// Joined rows with the features that the value model reads.
@@ -70,59 +77,29 @@ pub struct JoinedBatch {
     pub rows: Vec<JoinedRow>,
 }
 
-/// A settled prediction as it is written, once, by one settle run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Settlement {
-    /// Which prediction.
-    pub id: PredictionId,
-    /// Day of the prediction since the epoch.
-    pub day: i32,
-    /// Champion or holdout.
-    pub variant: Variant,
-    /// The release that was rolling out, if any.
-    pub release: Option<Arc<str>>,
-    /// What it was worth, minor units.
-    pub value_minor: i64,
-    /// Contribution to the money earned against the holdout, minor units; `None` when it was not randomised.
-    pub earned_minor: Option<f64>,
-    /// Whether an outcome other than 0 was seen.
-    pub positive: bool,
-    /// Whether the model failed.
-    pub failed: bool,
-    /// Percent of units that got the champion when this one was assigned; tells the steps of a rollout apart.
-    pub champion_percent: u8,
-    /// What an earlier run had settled for this prediction, when this one corrects it.
-    pub reverses: Option<Reversed>,
+/// Which predictions are to be joined, and what counts as their outcome.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Name of the outcome.
+    pub outcome: String,
+    /// Event time from.
+    pub from: Micros,
+    /// Event time until, not included.
+    pub until: Micros,
+    /// Outcomes in segments up to this one count.
+    pub segment: i64,
+    /// When there is one: only predictions with an outcome in a later segment. Each comes with what its outcome was as
+    /// of this segment ([`JoinedRow::outcome_before`]).
+    pub since: Option<i64>,
+    /// Positions of the features that are read; the others come as missing values.
+    pub reads: BTreeSet<usize>,
+    /// Whether to leave out all but one of a prediction that was logged twice, at the cost of remembering ids. Without,
+    /// the join ends with [`LakeError::Repeated`] when it meets one.
+    pub distinct: bool,
 }
 
-/// The part of an earlier settlement that a correction takes back.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Reversed {
-    /// What it was worth before, minor units.
-    pub value_minor: i64,
-    /// What it contributed before, minor units.
-    pub earned_minor: Option<f64>,
-    /// Whether an outcome other than 0 had been seen.
-    pub positive: bool,
-}
-
-/// A late or corrected outcome for a prediction that was settled before.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LateRow {
-    /// The prediction, joined to its newest outcome.
-    pub row: JoinedRow,
-    /// What stands in the ledger now (the last settlement of this prediction).
-    pub settled: Settlement,
-}
-
-/// Late rows with their features.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LateBatch {
-    /// Features, one row for each of `rows`.
-    pub features: Frame,
-    /// The rows.
-    pub rows: Vec<LateRow>,
-}
+/// Takes joined rows, from several threads at once, in no particular order; `Break` ends the join.
+pub type Take = Arc<dyn Fn(JoinedBatch) -> ControlFlow<()> + Send + Sync>;
 
 /// A data set's shape, as read from its file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -199,33 +176,9 @@ pub trait Lake: Send + Sync + 'static {
     /// Returns the sequence number of the newest sealed outcome segment (0 when there is none).
     async fn seal(&self, endpoint: &str) -> Result<i64, LakeError>;
 
-    /// Sealed predictions of champion and holdout with event time in `[from, until)`, each joined to its newest
-    /// sealed outcome of that name; each prediction once, ordered by event time and id, in batches of at
-    /// most 8,192 rows.
-    async fn matured(
-        &self,
-        endpoint: &str,
-        outcome: &str,
-        from: Micros,
-        until: Micros,
-    ) -> Result<Vec<JoinedBatch>, LakeError>;
-
-    /// Predictions with event time before `settled_until` that have an outcome in a segment newer than
-    /// `after_segment`, joined to their newest outcome and their last settlement.
-    async fn late(
-        &self,
-        endpoint: &str,
-        outcome: &str,
-        settled_until: Micros,
-        after_segment: i64,
-    ) -> Result<LateBatch, LakeError>;
-
-    /// Writes the settlements of `run` exactly once: when that run was written before, nothing is written.
-    async fn write_settlements(&self, endpoint: &str, run: i64, rows: &[Settlement])
-    -> Result<(), LakeError>;
-
-    /// The settlements that `run` wrote, or `None` when it wrote none (so a crashed settle can go on).
-    async fn settlements_of(&self, endpoint: &str, run: i64) -> Result<Option<Vec<Settlement>>, LakeError>;
+    /// Gives the sealed predictions of champion, challenger and holdout that are asked for, each joined to its newest
+    /// outcome, in batches of at most 8,192 rows. Memory is bounded whatever the log holds: it is read in slices of time.
+    async fn joined(&self, endpoint: &str, asked: &Asked, take: Take) -> Result<(), LakeError>;
 
     /// What the shadow of `release` did.
     async fn shadow_rows(&self, endpoint: &str, release: &str) -> Result<Vec<ShadowRow>, LakeError>;
@@ -239,7 +192,7 @@ pub trait Lake: Send + Sync + 'static {
     /// Sealed predictions that the filter wants, newest first, each once.
     async fn log_page(&self, endpoint: &str, filter: &LogFilter) -> Result<Vec<LogRow>, LakeError>;
 
-    /// One sealed prediction with features, outcomes, settlements and mirrors.
+    /// One sealed prediction with features, outcomes and mirrors.
     async fn log_entry(&self, endpoint: &str, id: PredictionId) -> Result<Option<LogEntry>, LakeError>;
 
     /// About `rows` sealed predictions of the window, shadows left out, drawn by the random part of their ids;
@@ -265,6 +218,9 @@ pub trait Lake: Send + Sync + 'static {
 
     /// The ids that are durable now, sealed or not, for the reconciliation of a client's ledger.
     async fn prediction_ids(&self, endpoint: &str) -> Result<Vec<PredictionId>, LakeError>;
+
+    /// The days of this unit's predictions, shadows left out, in order.
+    async fn days_of_unit(&self, endpoint: &str, unit: &str) -> Result<Vec<i32>, LakeError>;
 
     /// Deletes everything that names this unit: its predictions, mirrored ones included, and their outcomes. When this
     /// returns, their bytes are gone from the disk.

@@ -3,6 +3,7 @@
 //! Owns what a person or a program can do here, one file a noun, and the two traits behind which the lake and the
 //! model runtime stand. It refuses HTTP, pages and command lines: those call the functions of this crate.
 
+pub mod ab_test;
 pub mod apply;
 pub mod artifact;
 pub mod challenge;
@@ -57,6 +58,7 @@ pub mod settle;
 pub mod token;
 pub mod traffic;
 pub mod training;
+pub mod valuation;
 mod version_source;
 pub mod webhook;
 

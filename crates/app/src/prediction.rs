@@ -2,6 +2,8 @@
 //!
 //! Refuses to read the whole log: without a window it is the last days before the newest event.
 
+use std::sync::Arc;
+
 use greenlight_domain::frame::{Column, Frame};
 use greenlight_domain::money::Currency;
 use greenlight_domain::prediction::PredictionId;
@@ -10,8 +12,9 @@ use greenlight_domain::time::{DAY_US, Micros};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::lake::log::{LogExtent, LogFilter, LogRow, LoggedOutcome, LoggedSettlement, MAX_PAGE, Window};
+use crate::lake::log::{LogExtent, LogFilter, LogRow, LoggedOutcome, MAX_PAGE, Window};
 use crate::live::LiveEndpoint;
+use crate::valuation::{self, Worth};
 use crate::{App, AppError, allow};
 
 /// Days before the newest event that are shown when nobody says otherwise.
@@ -84,16 +87,16 @@ pub struct PredictionView {
     pub features: Vec<(String, Value)>,
     /// Outcomes in the order in which they were received.
     pub outcomes: Vec<LoggedOutcome>,
-    /// Settlements, oldest first.
-    pub settlements: Vec<LoggedSettlement>,
+    /// What the ledger says it was worth; absent until it is settled, and for a shadow.
+    pub settled: Option<Worth>,
     /// Shadows that mirrored it.
     pub mirrors: Vec<LogRow>,
-    /// Which money settlements are in.
+    /// Which money that is in.
     pub currency: Currency,
 }
 
 /// The endpoint that is being looked at.
-pub(crate) fn live_endpoint(app: &App, name: &str) -> Result<std::sync::Arc<LiveEndpoint>, AppError> {
+pub(crate) fn live_endpoint(app: &App, name: &str) -> Result<Arc<LiveEndpoint>, AppError> {
     app.live
         .get(name)
         .ok_or_else(|| AppError::not_found("endpoint", name, "list them with 'greenlight endpoint list'"))
@@ -162,16 +165,30 @@ pub async fn view(app: &App, actor: &Actor, endpoint: &str, id: &str) -> Result<
         AppError::not_found("prediction", &id.to_string(), hint)
     };
     let entry = app.lake.log_entry(endpoint, id).await?.ok_or_else(missing)?;
+    let settled = settled(app, &live, &entry.row).await?;
     Ok(PredictionView {
         endpoint: endpoint.to_owned(),
+        settled,
         row: entry.row,
         more: entry.more,
         features: cells(&entry.features, 0),
         outcomes: entry.outcomes,
-        settlements: entry.settlements,
         mirrors: entry.mirrors,
         currency: live.value.currency,
     })
+}
+
+async fn settled(app: &App, live: &Arc<LiveEndpoint>, row: &LogRow) -> Result<Option<Worth>, AppError> {
+    let mut connection = app.store.read().await?;
+    let cursor = greenlight_store::endpoint::cursor(&mut connection, &live.name).await?.unwrap_or_default();
+    if row.at >= cursor.settled_until {
+        return Ok(None);
+    }
+    let initiative = greenlight_store::initiative::get(&mut connection, &live.spec.initiative).await?;
+    drop(connection);
+    let Some(initiative) = initiative else { return Ok(None) };
+    let outcome = (initiative.value.outcome.as_str(), cursor.outcome_segment);
+    valuation::of_prediction(app, live, outcome, (row.id, row.at)).await
 }
 
 /// The cells of one row by name, as JSON; missing values and numbers that JSON cannot write are `null`.

@@ -4,6 +4,7 @@
 //! knows nothing of what settle runs did before. It reads a day at a time and changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use greenlight_domain::evidence::Grade;
 use greenlight_domain::ledger::{DayStatistics, PostingKind, minor_of_micros};
@@ -14,8 +15,9 @@ use greenlight_store::Connection;
 use greenlight_store::ledger::StatisticRow;
 use serde::{Deserialize, Serialize};
 
+use crate::lake::Asked;
 use crate::live::LiveEndpoint;
-use crate::settle::{summarise, value_row};
+use crate::valuation;
 use crate::{App, AppError, allow};
 
 /// Most differences of an answer; all are counted.
@@ -61,6 +63,8 @@ pub struct Reconciliation {
     pub until: Micros,
     /// Days with a prediction or a booking.
     pub days: u64,
+    /// Days that cannot be computed anew, because something of them was erased or kept for long enough.
+    pub erased_days: u64,
     /// Predictions that were valued again.
     pub predictions: u64,
     /// Gross money of these days as it is booked, minor units.
@@ -78,6 +82,23 @@ pub struct Reconciliation {
 }
 
 impl Reconciliation {
+    fn empty(live: &LiveEndpoint, until: Micros) -> Self {
+        Self {
+            endpoint: live.name.to_string(),
+            from: None,
+            until,
+            days: 0,
+            erased_days: 0,
+            predictions: 0,
+            gross_minor: 0,
+            incremental_minor: 0,
+            currency: live.value.currency,
+            grade: Grade::A,
+            differences: Vec::new(),
+            differences_count: 0,
+        }
+    }
+
     fn compare(&mut self, at: &Difference, what: &'static str, booked: i64, recomputed: i64) {
         if booked == recomputed {
             return;
@@ -105,37 +126,21 @@ pub async fn reconcile(
     let sealed = app.lake.seal(endpoint).await?;
     let mut connection = app.store.read().await?;
     let cursor = greenlight_store::endpoint::cursor(&mut connection, endpoint).await?.ok_or_else(missing)?;
-    let intent = greenlight_store::endpoint::intent(&mut connection, endpoint).await?.ok_or_else(missing)?;
-    if intent.run == cursor.run + 1 || sealed > cursor.outcome_segment {
+    if sealed > cursor.outcome_segment {
         return Err(AppError::Conflict(format!(
-            "outcomes have arrived since the last settle, or it was cut off; run 'greenlight endpoint settle {endpoint}' \
-             and reconcile again"
+            "outcomes have arrived since the last settle; run 'greenlight endpoint settle {endpoint}' and verify again"
         )));
     }
     let initiative = greenlight_store::initiative::get(&mut connection, &live.spec.initiative)
         .await?
         .ok_or_else(|| AppError::not_found("initiative", &live.spec.initiative, ""))?;
     let stored = greenlight_store::ledger::statistics(&mut connection, endpoint, None).await?;
-    let mut found = Reconciliation {
-        endpoint: endpoint.to_owned(),
-        from: None,
-        until: cursor.settled_until,
-        days: 0,
-        predictions: 0,
-        gross_minor: 0,
-        incremental_minor: 0,
-        currency: live.value.currency,
-        grade: Grade::A,
-        differences: Vec::new(),
-        differences_count: 0,
-    };
-    found.until = days
-        .until
-        .map_or(cursor.settled_until, |until| Micros::from_day(until.day()))
-        .min(cursor.settled_until);
+    let until = days.until.map_or(cursor.settled_until, |until| Micros::from_day(until.day()));
+    let mut found = Reconciliation::empty(&live, until.min(cursor.settled_until));
     let booked_first = stored.first().map_or(found.until, |row| Micros::from_day(row.statistics.day));
     let asked_first = days.from.map_or(Micros(i64::MIN), |from| Micros::from_day(from.day()));
     found.from = Some(booked_first.max(asked_first));
+    let outcome = (initiative.value.outcome.as_str(), cursor.outcome_segment);
     let mut by_day: BTreeMap<i32, Vec<StatisticRow>> = BTreeMap::new();
     for row in stored {
         by_day.entry(row.statistics.day).or_default().push(row);
@@ -143,19 +148,25 @@ pub async fn reconcile(
     if asked_first < booked_first.min(found.until) {
         // What lies before the first day that is booked would be missing from the ledger altogether.
         let before = (asked_first, booked_first.min(found.until));
-        reconcile_day(app, &live, &initiative.value.outcome, before, &[], &mut found).await?;
+        reconcile_day(app, &live, outcome, before, &[], &mut found).await?;
     }
     let mut day = booked_first.max(asked_first).day();
+    let erased = greenlight_store::ledger::erased(&mut connection, endpoint).await?;
     while Micros::from_day(day) < found.until {
+        if erased.iter().any(|(first, last)| (*first..=*last).contains(&day)) {
+            found.erased_days += 1;
+            day += 1;
+            continue;
+        }
         let range = (Micros::from_day(day), Micros::from_day(day + 1).min(found.until));
         let stored = by_day.remove(&day).unwrap_or_default();
-        let units = reconcile_day(app, &live, &initiative.value.outcome, range, &stored, &mut found).await?;
+        let units = reconcile_day(app, &live, outcome, range, &stored, &mut found).await?;
         postings_of_day(&mut connection, endpoint, (day, units), &mut found).await?;
         day += 1;
     }
     let now = greenlight_store::endpoint::cursor(&mut connection, endpoint).await?.ok_or_else(missing)?;
     if now.run != cursor.run {
-        return Err(AppError::Conflict(format!("{endpoint} was settled meanwhile; reconcile again")));
+        return Err(AppError::Conflict(format!("{endpoint} was settled meanwhile; verify again")));
     }
     Ok(found)
 }
@@ -165,20 +176,23 @@ type Key = (String, String, u8);
 /// Values the predictions of a range again and compares the statistics; what comes out, for the postings.
 async fn reconcile_day(
     app: &App,
-    live: &LiveEndpoint,
-    outcome: &str,
+    live: &Arc<LiveEndpoint>,
+    (outcome, segment): (&str, i64),
     (from, until): (Micros, Micros),
     stored: &[StatisticRow],
     found: &mut Reconciliation,
 ) -> Result<Vec<StatisticRow>, AppError> {
-    let mut settlements = Vec::new();
-    for batch in app.lake.matured(&live.name, outcome, from, until).await? {
-        for (index, row) in batch.rows.iter().enumerate() {
-            settlements.push(value_row(live, &batch.features, index, row, None)?);
-        }
-    }
-    let fresh = summarise(&settlements);
-    found.predictions += settlements.len() as u64;
+    let asked = Asked {
+        outcome: outcome.to_owned(),
+        from,
+        until,
+        segment,
+        since: None,
+        reads: live.value.reads(),
+        distinct: false,
+    };
+    let valuation::Sums { rows: fresh, predictions } = valuation::sum(app, live, asked).await?;
+    found.predictions += predictions;
     found.days += u64::from(!fresh.is_empty() || !stored.is_empty());
     let keyed = |rows: &[StatisticRow]| -> BTreeMap<(i32, Key), DayStatistics> {
         rows.iter()

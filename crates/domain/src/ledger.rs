@@ -35,6 +35,9 @@ pub struct DayStatistics {
     /// The same sum in millionths of a minor unit, for postings: whole numbers add up to the same in any order.
     #[serde(default)]
     pub earned_micros: i64,
+    /// Sum of the squared money of these units, minor units.
+    #[serde(default)]
+    pub value_sum_squares: f64,
 }
 
 /// Millionths of a minor unit in one.
@@ -66,6 +69,7 @@ impl DayStatistics {
         self.earned_sum_squares += other.earned_sum_squares;
         self.errors += other.errors;
         self.earned_micros = self.earned_micros.saturating_add(other.earned_micros);
+        self.value_sum_squares += other.value_sum_squares;
     }
 }
 

@@ -4,6 +4,7 @@
 //! rule that needs nothing but its arguments. Refuses I/O, async, clocks and randomness: a caller hands in the
 //! time and the random bits, so that each rule can be tested with plain values.
 
+pub mod ab_test;
 pub mod assignment;
 pub mod business_case;
 pub mod cost;

@@ -12,7 +12,7 @@ use arrow_array::{
     StructArray,
 };
 use arrow_schema::DataType;
-use greenlight_app::lake::{JoinedRow, LakeError, Reversed, Settlement, ShadowRow, TrafficRow};
+use greenlight_app::lake::{JoinedRow, LakeError, ShadowRow, TrafficRow};
 use greenlight_domain::frame::{Column, ColumnType, Field, Frame};
 use greenlight_domain::prediction::{PredictionId, Variant};
 use greenlight_domain::time::Micros;
@@ -125,7 +125,7 @@ fn number(values: &Float64Array, row: usize) -> f64 {
     if values.is_valid(row) { values.value(row) } else { f64::NAN }
 }
 
-/// Predictions joined to their outcomes.
+/// Predictions, to be joined to their outcomes.
 pub(crate) fn joined(batch: &RecordBatch) -> Result<Vec<JoinedRow>, LakeError> {
     let mut columns = Columns::of(batch);
     let (ids, at, variants) = (columns.ids("id")?, columns.ints("at_us")?, columns.variants("variant")?);
@@ -134,7 +134,7 @@ pub(crate) fn joined(batch: &RecordBatch) -> Result<Vec<JoinedRow>, LakeError> {
     let probabilities = columns.doubles("probability")?;
     let decisions = columns.shared("decision")?;
     let champion_decisions = columns.shared("champion_decision")?;
-    let (failed, outcomes) = (columns.flags("failed")?, columns.doubles("outcome")?);
+    let failed = columns.flags("failed")?;
     let mut rows = Vec::with_capacity(ids.len());
     for (row, (((id, variant), release), champion_decision)) in
         ids.into_iter().zip(variants).zip(releases).zip(champion_decisions).enumerate()
@@ -149,7 +149,8 @@ pub(crate) fn joined(batch: &RecordBatch) -> Result<Vec<JoinedRow>, LakeError> {
             decision: decisions[row].clone().ok_or_else(|| missing("decision"))?,
             champion_decision,
             failed: flag(&failed, row),
-            outcome: outcomes.is_valid(row).then(|| outcomes.value(row)),
+            outcome: None,
+            outcome_before: None,
         });
     }
     Ok(rows)
@@ -195,50 +196,57 @@ fn feature(
     }
 }
 
-/// Settlements; `prefix` stands before the column names in a join.
-pub(crate) fn settlements(batch: &RecordBatch, prefix: &str) -> Result<Vec<Settlement>, LakeError> {
-    let mut columns = Columns::of(batch);
-    let named = |name: &str| format!("{prefix}{name}");
-    let (ids, variants) = (columns.ids("id")?, columns.variants(&named("variant"))?);
-    let days = columns.small_ints(&named("day"))?;
-    let releases = columns.shared(&named("release"))?;
-    let values = columns.ints(&named("value_minor"))?;
-    let earned = columns.doubles(&named("earned_minor"))?;
-    let (positive, failed) = (columns.flags(&named("positive"))?, columns.flags(&named("failed"))?);
-    let percents = columns.small_ints(&named("champion_percent"))?;
-    let reversed = reversed(&columns, prefix)?;
-    let rows = ids.into_iter().zip(variants).zip(releases).zip(reversed).enumerate();
+/// An outcome.
+pub(crate) struct Received {
+    /// The prediction that it is about.
+    pub(crate) id: u128,
+    pub(crate) value: f64,
+    /// Its segment, and its position there.
+    pub(crate) place: (i64, i64),
+}
+
+/// The outcomes in a batch.
+pub(crate) fn received_outcomes(batch: &RecordBatch) -> Result<Vec<Received>, LakeError> {
+    let columns = Columns::of(batch);
+    let ids = columns.ids("prediction_id")?;
+    let (values, segments) = (columns.doubles("value")?, columns.ints(schema::SEGMENT)?);
+    let positions = columns.ints(schema::POSITION)?;
+    let rows = ids.into_iter().enumerate();
     Ok(rows
-        .map(|(row, (((id, variant), release), reverses))| Settlement {
-            id,
-            day: days.value(row),
-            variant,
-            release,
-            value_minor: values.value(row),
-            earned_minor: earned.is_valid(row).then(|| earned.value(row)),
-            positive: flag(&positive, row),
-            failed: flag(&failed, row),
-            champion_percent: u8::try_from(percents.value(row)).unwrap_or(u8::MAX),
-            reverses,
+        .map(|(row, id)| Received {
+            id: id.0.as_u128(),
+            value: number(&values, row),
+            place: (segments.value(row), positions.value(row)),
         })
         .collect())
 }
 
-/// What each settlement of a batch takes back.
-fn reversed(columns: &Columns<'_>, prefix: &str) -> Result<Vec<Option<Reversed>>, LakeError> {
-    let named = |name: &str| format!("{prefix}reversed_{name}");
-    let values = columns.optional_ints(&named("value_minor"))?;
-    let (earned, positive) = (columns.doubles(&named("earned_minor"))?, columns.flags(&named("positive"))?);
-    let rows = values.iter().enumerate();
-    Ok(rows
-        .map(|(row, value)| {
-            value.map(|value_minor| Reversed {
-                value_minor,
-                earned_minor: earned.is_valid(row).then(|| earned.value(row)),
-                positive: flag(&positive, row),
-            })
-        })
-        .collect())
+/// The days in a batch.
+pub(crate) fn days(batch: &RecordBatch) -> Result<Vec<i32>, LakeError> {
+    Ok(Columns::of(batch).small_ints("day")?.values().to_vec())
+}
+
+/// Pairs of a number and a count.
+pub(crate) fn counted_ints(
+    batch: &RecordBatch,
+    name: &str,
+    count: &str,
+) -> Result<Vec<(i64, i64)>, LakeError> {
+    let columns = Columns::of(batch);
+    let (values, counts) = (columns.ints(name)?, columns.ints(count)?);
+    Ok(values.values().iter().copied().zip(counts.values().iter().copied()).collect())
+}
+
+/// Pairs of a text and a count.
+pub(crate) fn counted_texts(
+    batch: &RecordBatch,
+    name: &str,
+    count: &str,
+) -> Result<Vec<(String, i64)>, LakeError> {
+    let columns = Columns::of(batch);
+    let (values, counts) = (columns.text(name)?, columns.ints(count)?);
+    let texts = values.iter().map(|text| text.map(str::to_owned).ok_or_else(|| missing(name)));
+    texts.zip(counts.values()).map(|(text, count)| Ok((text?, *count))).collect()
 }
 
 /// What a shadow did.

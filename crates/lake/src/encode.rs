@@ -5,11 +5,10 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
-    StructArray, new_null_array,
+    Array, ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, StructArray,
+    new_null_array,
 };
 use arrow_schema::{ArrowError, DataType, SchemaRef};
-use greenlight_app::lake::Settlement;
 use greenlight_domain::frame::Column;
 use greenlight_domain::prediction::{Outcome, PredictionBatch, PredictionId};
 use uuid::Uuid;
@@ -66,26 +65,6 @@ pub(crate) fn outcomes(schema: &SchemaRef, rows: &[Outcome]) -> Result<RecordBat
         ints(rows.iter().map(|o| o.at.0)),
     ];
     RecordBatch::try_new(Arc::clone(schema), columns)
-}
-
-/// The settlements of one run.
-pub(crate) fn settlements(run: i64, rows: &[Settlement]) -> Result<RecordBatch, ArrowError> {
-    let columns: Vec<ArrayRef> = vec![
-        ids(rows.iter().map(|s| Some(s.id))),
-        ints(rows.iter().map(|_| run)),
-        Arc::new(rows.iter().map(|s| s.day).collect::<Int32Array>()),
-        texts(rows.iter().map(|s| Some(s.variant.as_str()))),
-        texts(rows.iter().map(|s| s.release.as_deref())),
-        ints(rows.iter().map(|s| s.value_minor)),
-        Arc::new(rows.iter().map(|s| s.earned_minor).collect::<Float64Array>()),
-        Arc::new(rows.iter().map(|s| Some(s.positive)).collect::<BooleanArray>()),
-        Arc::new(rows.iter().map(|s| Some(s.failed)).collect::<BooleanArray>()),
-        Arc::new(rows.iter().map(|s| i32::from(s.champion_percent)).collect::<Int32Array>()),
-        Arc::new(rows.iter().map(|s| s.reverses.map(|r| r.value_minor)).collect::<Int64Array>()),
-        Arc::new(rows.iter().map(|s| s.reverses.and_then(|r| r.earned_minor)).collect::<Float64Array>()),
-        Arc::new(rows.iter().map(|s| s.reverses.map(|r| r.positive)).collect::<BooleanArray>()),
-    ];
-    RecordBatch::try_new(schema::settlements_table(), columns)
 }
 
 /// A batch of a segment as its table holds it: with segment and position, and null for features it did not have.

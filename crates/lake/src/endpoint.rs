@@ -1,6 +1,6 @@
 //! One endpoint: its segments, its writers and its tables.
 //!
-//! Appends go to the writer threads and wait for nothing else. Seals, settlements and everything that must not see a
+//! Appends go to the writer threads and wait for nothing else. Seals and everything that must not see a
 //! row in two places take turns. Refuses events that do not fit the features it was opened with.
 
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use greenlight_app::lake::{LakeError, Settlement};
+use greenlight_app::lake::LakeError;
 use greenlight_domain::frame::Field;
 use greenlight_domain::prediction::{Outcome, PredictionBatch};
 use tokio::sync::{Mutex, MutexGuard};
@@ -38,7 +38,6 @@ pub(crate) struct Endpoint {
     features: RwLock<Arc<[Field]>>,
     pub(crate) predictions: Events,
     pub(crate) outcomes: Events,
-    pub(crate) settlements: Table,
     turn: Mutex<()>,
 }
 
@@ -58,8 +57,7 @@ impl Endpoint {
             schema::check_growth(&schema::predictions(&stored), &features)?;
         }
         let (outcomes, _) = Events::open(path, Kind::Outcomes, limits).await?;
-        let settlements = Table::load(path.join("settlements"), "greenlight-settle".to_owned()).await?;
-        Ok(Self { features: RwLock::new(features), predictions, outcomes, settlements, turn: Mutex::new(()) })
+        Ok(Self { features: RwLock::new(features), predictions, outcomes, turn: Mutex::new(()) })
     }
 
     /// Adds features; the next append starts a segment that has them.
@@ -76,7 +74,7 @@ impl Endpoint {
         Arc::clone(&self.features.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits for the turn to seal, settle or read what is not sealed.
+    /// Waits for the turn to seal or read what is not sealed.
     pub(crate) async fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().await
     }
@@ -126,17 +124,6 @@ impl Endpoint {
         self.predictions.seal(|| schema::predictions_table(&self.features())).await?;
         self.outcomes.seal(schema::outcomes_table).await?;
         Ok(self.outcomes.table.transaction().max(0))
-    }
-
-    /// Writes the settlements of a run; the caller has the turn and has checked that it was not written.
-    pub(crate) async fn write_settlements(&self, run: i64, rows: &[Settlement]) -> Result<(), LakeError> {
-        let batch = encode::settlements(run, rows).map_err(error::arrow)?;
-        let mut mark = self.settlements.mark(run);
-        if run <= self.settlements.transaction() {
-            // A run that was overtaken keeps a mark of its own, so that the newest run stays on record.
-            mark.application = format!("{}-{run}", mark.application);
-        }
-        self.settlements.commit(&batch.schema(), std::iter::once(Ok(batch)), mark).await
     }
 
     /// Durable predictions that are not sealed; the caller has the turn.

@@ -15,7 +15,7 @@ use greenlight_app::lake::log::{
     Disagreements, LogEntry, LogExtent, LogFilter, LogRow, LogSample, TrafficBucket, Window,
 };
 use greenlight_app::lake::{
-    DatasetShape, Erased, JoinedBatch, Lake, LakeError, LateBatch, Settlement, ShadowRow, TrafficRow, UnitAt,
+    Asked, DatasetShape, Erased, Lake, LakeError, ShadowRow, Take, TrafficRow, UnitAt,
 };
 use greenlight_domain::dataset::profile::Profile;
 use greenlight_domain::endpoint::check_name;
@@ -55,7 +55,7 @@ impl Default for Limits {
     }
 }
 
-/// Durable events in a local folder: `<root>/<endpoint>/{predictions,outcomes,settlements,segments}`.
+/// Durable events in a local folder: `<root>/<endpoint>/{predictions,outcomes,segments}`.
 pub struct LocalLake {
     root: PathBuf,
     limits: Limits,
@@ -155,47 +155,8 @@ impl Lake for LocalLake {
         self.endpoint(endpoint)?.seal().await
     }
 
-    async fn matured(
-        &self,
-        endpoint: &str,
-        outcome: &str,
-        from: Micros,
-        until: Micros,
-    ) -> Result<Vec<JoinedBatch>, LakeError> {
-        self.reader(endpoint).await?.1.matured(outcome, from, until).await
-    }
-
-    async fn late(
-        &self,
-        endpoint: &str,
-        outcome: &str,
-        settled_until: Micros,
-        after_segment: i64,
-    ) -> Result<LateBatch, LakeError> {
-        self.reader(endpoint).await?.1.late(outcome, settled_until, after_segment).await
-    }
-
-    async fn write_settlements(
-        &self,
-        endpoint: &str,
-        run: i64,
-        rows: &[Settlement],
-    ) -> Result<(), LakeError> {
-        let endpoint = self.endpoint(endpoint)?;
-        let _turn = endpoint.turn().await;
-        if rows.is_empty() {
-            return Ok(());
-        }
-        endpoint.settlements.refresh().await?;
-        let overtaken = run <= endpoint.settlements.transaction();
-        if overtaken && Reader::new(&endpoint, &self.runtime).await?.settlements_of(run).await?.is_some() {
-            return Ok(());
-        }
-        endpoint.write_settlements(run, rows).await
-    }
-
-    async fn settlements_of(&self, endpoint: &str, run: i64) -> Result<Option<Vec<Settlement>>, LakeError> {
-        self.reader(endpoint).await?.1.settlements_of(run).await
+    async fn joined(&self, endpoint: &str, asked: &Asked, take: Take) -> Result<(), LakeError> {
+        self.reader(endpoint).await?.1.joined(asked, take).await
     }
 
     async fn shadow_rows(&self, endpoint: &str, release: &str) -> Result<Vec<ShadowRow>, LakeError> {
@@ -254,6 +215,11 @@ impl Lake for LocalLake {
             ids.extend(decode::ids(batch)?);
         }
         Ok(ids)
+    }
+
+    async fn days_of_unit(&self, endpoint: &str, unit: &str) -> Result<Vec<i32>, LakeError> {
+        self.seal(endpoint).await?;
+        self.reader(endpoint).await?.1.days_of_unit(unit).await
     }
 
     async fn erase(&self, endpoint: &str, unit: &str) -> Result<Erased, LakeError> {

@@ -1,6 +1,6 @@
 //! The event log: durable segments, Delta tables, and the joins that settling and gates read.
 //!
-//! Owns what stands below the lake's folder: `<endpoint>/{predictions,outcomes,settlements}` (Delta tables) and
+//! Owns what stands below the lake's folder: `<endpoint>/{predictions,outcomes}` (Delta tables) and
 //! `<endpoint>/segments/*.seg` (what was acknowledged but is not sealed yet). An append is acknowledged only after
 //! its bytes were synced; a segment is deleted only after the Delta commit that carries its number was synced.
 //!

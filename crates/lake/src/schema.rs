@@ -88,24 +88,12 @@ pub(crate) fn outcomes_table() -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// Settlements.
-pub(crate) fn settlements_table() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        text("id"),
-        int("run"),
-        ArrowField::new("day", DataType::Int32, true),
-        text("variant"),
-        text("release"),
-        int("value_minor"),
-        double("earned_minor"),
-        ArrowField::new("positive", DataType::Boolean, true),
-        ArrowField::new("failed", DataType::Boolean, true),
-        ArrowField::new("champion_percent", DataType::Int32, true),
-        // What a correction takes back: null for the first settlement of a prediction.
-        int("reversed_value_minor"),
-        double("reversed_earned_minor"),
-        ArrowField::new("reversed_positive", DataType::Boolean, true),
-    ]))
+/// The names of the feature columns of a table.
+pub(crate) fn stored_features(table: &Schema) -> HashSet<String> {
+    match table.field_with_name(FEATURES).map(ArrowField::data_type) {
+        Ok(DataType::Struct(columns)) => columns.iter().map(|column| column.name().clone()).collect(),
+        _ => HashSet::new(),
+    }
 }
 
 /// The children of the features struct.

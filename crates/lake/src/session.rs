@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use deltalake::datafusion::catalog::TableProvider;
 use deltalake::datafusion::common::ScalarValue;
-use deltalake::datafusion::execution::SessionState;
 use deltalake::datafusion::execution::memory_pool::FairSpillPool;
 use deltalake::datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use deltalake::datafusion::execution::{SendableRecordBatchStream, SessionState};
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use greenlight_app::lake::LakeError;
 
@@ -61,5 +61,16 @@ impl Session {
         let mut batches = frame.collect().await.map_err(error::query)?;
         batches.retain(|batch| batch.num_rows() > 0);
         Ok(batches)
+    }
+
+    /// Runs a query and gives its rows as they come, in as many streams as the plan has partitions.
+    pub(crate) async fn streams(
+        &self,
+        sql: &str,
+        values: Parameters,
+    ) -> Result<Vec<SendableRecordBatchStream>, LakeError> {
+        let frame = self.context.sql(sql).await.map_err(error::query)?;
+        let frame = frame.with_param_values(values).map_err(error::query)?;
+        frame.execute_stream_partitioned().await.map_err(error::query)
     }
 }

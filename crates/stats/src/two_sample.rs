@@ -8,8 +8,8 @@
 //! formed.
 
 use crate::{
-    Interval, StatsError,
-    contrast::{Contrast, Estimate},
+    Interval, StatsError, check,
+    contrast::{self, Contrast, Estimate},
     moments::Moments,
 };
 
@@ -93,6 +93,18 @@ pub fn proportions(control: Proportion, treatment: Proportion, level: f64) -> Re
     Contrast::of(share_of_group(control)?, share_of_group(treatment)?).difference(level)
 }
 
+/// A difference whose variance is known from elsewhere, such as one weighted over strata, as a normal variable: the
+/// interval `difference -+ z sqrt(variance)`.
+///
+/// Worked example: 1.959964 with variance 1 has the interval `[0, 3.919928]` at the level 0.95, and p 0.05.
+///
+/// Errors: `OutOfRange` for a variance that is not finite and greater than 0; `NotFinite` for a difference that is not.
+pub fn normal(difference: f64, variance: f64, level: f64) -> Result<Comparison, StatsError> {
+    check::finite(&[difference])?;
+    check::positive("variance", variance)?;
+    contrast::compare(difference, variance, f64::INFINITY, level)
+}
+
 /// The mean of a group as an estimate; refuses fewer than two units and values that were not finite.
 pub(crate) fn mean_of_group(moments: &Moments) -> Result<Estimate, StatsError> {
     let n = moments.n as f64;
@@ -122,6 +134,16 @@ pub(crate) fn share_of_group(proportion: Proportion) -> Result<Estimate, StatsEr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::close::assert_close;
+
+    #[test]
+    fn a_known_variance_gives_the_normal_interval() {
+        let found = normal(1.959_964, 1.0, 0.95).unwrap();
+        assert_close(found.interval.low, 0.0, 1e-6);
+        assert_close(found.interval.high, 3.919_928, 1e-6);
+        assert_close(found.p_value, 0.05, 1e-7);
+        assert!(normal(1.0, 0.0, 0.95).is_err() && normal(f64::NAN, 1.0, 0.95).is_err());
+    }
 
     #[test]
     fn what_they_refuse() {

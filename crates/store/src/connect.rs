@@ -106,12 +106,10 @@ fn migrator(sqlite: bool) -> Migrator {
         step(11, "garbage", include_str!("../migrations/0011_garbage.sql")),
         step(12, "servable", include_str!("../migrations/0012_servable.sql")),
     ];
-    steps.push(step(14, "earned micros", include_str!("../migrations/0014_earned_micros.sql")));
     if sqlite {
-        steps.insert(
-            steps.len() - 1,
-            step(13, "logged point", include_str!("../migrations/0013_logged_point.sql")),
-        );
+        steps.push(step(13, "logged point", include_str!("../migrations/0013_logged_point.sql")));
     }
+    steps.push(step(14, "earned micros", include_str!("../migrations/0014_earned_micros.sql")));
+    steps.push(step(15, "runs without intent", include_str!("../migrations/0015_runs_without_intent.sql")));
     Migrator { migrations: Cow::from(steps), ..Migrator::DEFAULT }
 }

@@ -21,18 +21,6 @@ pub struct SettleCursor {
     pub cost_until: Micros,
 }
 
-/// What a settle run has set out to do. Written before the run touches the lake, so that a run that was cut off is
-/// finished with the very range it began with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SettleIntent {
-    /// Number of the run.
-    pub run: i64,
-    /// Predictions before this event time are settled by it.
-    pub until: Micros,
-    /// Outcome segments up to this number are looked at by it.
-    pub segment: i64,
-}
-
 /// Creates or replaces an endpoint; its cursor stays.
 pub async fn upsert(
     connection: &mut Connection,
@@ -42,8 +30,7 @@ pub async fn upsert(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "insert into endpoint (name, initiative, spec, created_at, created_by, settled_until, watermark, settle_run, \
-         outcome_segment, cost_until, pending_run, pending_until, pending_segment) \
-         values ($1, $2, $3, $4, $5, 0, 0, 0, 0, 0, 0, 0, 0) \
+         outcome_segment, cost_until) values ($1, $2, $3, $4, $5, 0, 0, 0, 0, 0) \
          on conflict (name) do update set initiative = excluded.initiative, spec = excluded.spec",
     )
     .bind(name)
@@ -144,34 +131,6 @@ pub async fn advance_cursor(
     .execute(connection)
     .await?;
     Ok(done.rows_affected() == 1)
-}
-
-/// Records what a settle run sets out to do.
-pub async fn intend(
-    connection: &mut Connection,
-    name: &str,
-    intent: &SettleIntent,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "update endpoint set pending_run = $2, pending_until = $3, pending_segment = $4 where name = $1",
-    )
-    .bind(name)
-    .bind(intent.run)
-    .bind(intent.until.0)
-    .bind(intent.segment)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// What the newest settle run set out to do, whether it was finished or not.
-pub async fn intent(connection: &mut Connection, name: &str) -> Result<Option<SettleIntent>, StoreError> {
-    let row: Option<(i64, i64, i64)> =
-        sqlx::query_as("select pending_run, pending_until, pending_segment from endpoint where name = $1")
-            .bind(name)
-            .fetch_optional(connection)
-            .await?;
-    Ok(row.map(|(run, until, segment)| SettleIntent { run, until: Micros(until), segment }))
 }
 
 /// Raises the watermark; it never falls.

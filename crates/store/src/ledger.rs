@@ -30,8 +30,8 @@ pub async fn add_statistics(
     let numbers = &row.statistics;
     sqlx::query(
         "insert into day_statistic (endpoint, release_id, variant, champion_percent, day, units, positives, gross_minor, \
-         randomised, earned_sum, earned_sum_squares, errors, earned_micros) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+         randomised, earned_sum, earned_sum_squares, errors, earned_micros, value_sum_squares) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
          on conflict (endpoint, release_id, variant, champion_percent, day) do update set \
          units = day_statistic.units + excluded.units, \
          positives = day_statistic.positives + excluded.positives, \
@@ -40,7 +40,8 @@ pub async fn add_statistics(
          earned_sum = day_statistic.earned_sum + excluded.earned_sum, \
          earned_sum_squares = day_statistic.earned_sum_squares + excluded.earned_sum_squares, \
          errors = day_statistic.errors + excluded.errors, \
-         earned_micros = day_statistic.earned_micros + excluded.earned_micros",
+         earned_micros = day_statistic.earned_micros + excluded.earned_micros, \
+         value_sum_squares = day_statistic.value_sum_squares + excluded.value_sum_squares",
     )
     .bind(endpoint)
     .bind(&row.release)
@@ -55,6 +56,7 @@ pub async fn add_statistics(
     .bind(numbers.earned_sum_squares)
     .bind(numbers.errors)
     .bind(numbers.earned_micros)
+    .bind(numbers.value_sum_squares)
     .execute(connection)
     .await?;
     Ok(())
@@ -66,10 +68,10 @@ pub async fn statistics(
     endpoint: &str,
     release: Option<&str>,
 ) -> Result<Vec<StatisticRow>, StoreError> {
-    type Row = (String, String, i64, i64, i64, i64, i64, i64, f64, f64, i64, i64);
+    type Row = (String, String, i64, i64, i64, i64, i64, i64, f64, f64, i64, i64, f64);
     let rows: Vec<Row> = sqlx::query_as(
         "select release_id, variant, champion_percent, day, units, positives, gross_minor, randomised, earned_sum, \
-         earned_sum_squares, errors, earned_micros from day_statistic where endpoint = $1 and ($2 = '' or release_id = $2) \
+         earned_sum_squares, errors, earned_micros, value_sum_squares from day_statistic where endpoint = $1 and ($2 = '' or release_id = $2) \
          order by day, release_id, variant, champion_percent",
     )
     .bind(endpoint)
@@ -92,6 +94,7 @@ pub async fn statistics(
                     earned_sum_squares: row.9,
                     errors: row.10,
                     earned_micros: row.11,
+                    value_sum_squares: row.12,
                 },
             })
         })
@@ -144,6 +147,43 @@ pub async fn booked(
     rows.into_iter()
         .map(|(kind, release, variant, sum)| Ok((PostingKind::parse(&kind)?, release, variant, sum)))
         .collect()
+}
+
+/// Notes that predictions of these days, first and last included, are about to be erased.
+pub async fn mark_erased(
+    connection: &mut Connection,
+    endpoint: &str,
+    (first, last): (i32, i32),
+) -> Result<(), StoreError> {
+    // A longer stretch takes the place of those within it.
+    sqlx::query("delete from erased_day where endpoint = $1 and first_day >= $2 and last_day <= $3")
+        .bind(endpoint)
+        .bind(i64::from(first))
+        .bind(i64::from(last))
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        "insert into erased_day (endpoint, first_day, last_day) values ($1, $2, $3) \
+         on conflict (endpoint, first_day, last_day) do nothing",
+    )
+    .bind(endpoint)
+    .bind(i64::from(first))
+    .bind(i64::from(last))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Days of which something was erased: first and last of each stretch.
+pub async fn erased(connection: &mut Connection, endpoint: &str) -> Result<Vec<(i32, i32)>, StoreError> {
+    let rows: Vec<(i64, i64)> = sqlx::query_as(
+        "select first_day, last_day from erased_day where endpoint = $1 order by first_day, last_day",
+    )
+    .bind(endpoint)
+    .fetch_all(connection)
+    .await?;
+    let day = |day: i64| i32::try_from(day).unwrap_or(i32::MAX);
+    Ok(rows.into_iter().map(|(first, last)| (day(first), day(last))).collect())
 }
 
 /// What a release earned on a day, and how much of it is booked: millionths of a minor unit, and minor units.

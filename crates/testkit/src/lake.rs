@@ -12,8 +12,7 @@ use greenlight_app::lake::log::{
     Disagreements, LogEntry, LogExtent, LogFilter, LogRow, LogSample, TrafficBucket, Window,
 };
 use greenlight_app::lake::{
-    DatasetShape, Erased, JoinedBatch, JoinedRow, Lake, LakeError, LateBatch, LateRow, Settlement, ShadowRow,
-    TrafficRow, UnitAt,
+    Asked, DatasetShape, Erased, JoinedBatch, JoinedRow, Lake, LakeError, ShadowRow, Take, TrafficRow, UnitAt,
 };
 use greenlight_domain::dataset::profile::{ColumnProfiler, Content, Profile, finish};
 use greenlight_domain::frame::{ColumnType, Field, Frame};
@@ -28,7 +27,6 @@ struct Tables {
     outcomes: Vec<(i64, Outcome)>,
     sealed_outcomes: usize,
     segment: i64,
-    settlements: Vec<(i64, Settlement)>,
 }
 
 /// Events in memory.
@@ -98,12 +96,17 @@ impl Tables {
     }
 }
 
-fn joined(tables: &Tables, index: usize, outcome: &str) -> JoinedRow {
+/// The newest sealed outcome of a prediction in segments up to `segment`, with its segment.
+fn newest(tables: &Tables, id: PredictionId, asked: &Asked, segment: i64) -> Option<(i64, f64)> {
+    let mut sealed = tables.outcomes[..tables.sealed_outcomes].iter().rev();
+    sealed
+        .find(|(received, o)| *received <= segment && o.prediction_id == id && *o.name == *asked.outcome)
+        .map(|(received, o)| (*received, o.value))
+}
+
+fn joined(tables: &Tables, index: usize, asked: &Asked) -> JoinedRow {
     let p = &tables.predictions[index];
-    let newest = tables.outcomes[..tables.sealed_outcomes]
-        .iter()
-        .rev()
-        .find(|(_, o)| o.prediction_id == p.id && o.name.as_ref() == outcome);
+    let as_of = |segment: i64| newest(tables, p.id, asked, segment).map(|(_, value)| value);
     JoinedRow {
         id: p.id,
         at: p.at,
@@ -114,7 +117,8 @@ fn joined(tables: &Tables, index: usize, outcome: &str) -> JoinedRow {
         decision: Arc::clone(&p.decision),
         champion_decision: p.champion_decision.clone(),
         failed: p.error.is_some(),
-        outcome: newest.map(|(_, o)| o.value),
+        outcome: as_of(asked.segment),
+        outcome_before: asked.since.and_then(as_of),
     }
 }
 
@@ -161,70 +165,22 @@ impl Lake for MemoryLake {
         }))
     }
 
-    async fn matured(
-        &self,
-        endpoint: &str,
-        outcome: &str,
-        from: Micros,
-        until: Micros,
-    ) -> Result<Vec<JoinedBatch>, LakeError> {
-        Ok(self.with(endpoint, |t| {
-            let mut rows: Vec<usize> = (0..t.sealed_predictions)
-                .filter(|i| t.predictions[*i].variant != Variant::Shadow)
-                .filter(|i| (from..until).contains(&t.predictions[*i].at))
-                .collect();
-            rows.sort_by_key(|i| (t.predictions[*i].at, t.predictions[*i].id));
-            let joined_rows = rows.iter().map(|i| joined(t, *i, outcome)).collect();
-            vec![JoinedBatch { features: features(t, &rows), rows: joined_rows }]
-        }))
-    }
-
-    async fn late(
-        &self,
-        endpoint: &str,
-        outcome: &str,
-        settled_until: Micros,
-        after_segment: i64,
-    ) -> Result<LateBatch, LakeError> {
-        Ok(self.with(endpoint, |t| {
-            let touched = |i: &usize| {
-                let p = &t.predictions[*i];
-                p.variant != Variant::Shadow
-                    && p.at < settled_until
-                    && t.outcomes[..t.sealed_outcomes]
-                        .iter()
-                        .any(|(segment, o)| *segment > after_segment && o.prediction_id == p.id)
+    async fn joined(&self, endpoint: &str, asked: &Asked, take: Take) -> Result<(), LakeError> {
+        let batch = self.with(endpoint, |t| {
+            let is_fresh = |id| {
+                let newest = newest(t, id, asked, asked.segment);
+                asked.since.is_none_or(|since| newest.is_some_and(|(received, _)| received > since))
             };
-            let rows: Vec<usize> = (0..t.sealed_predictions).filter(touched).collect();
-            let late = rows.iter().filter_map(|i| {
-                let id = t.predictions[*i].id;
-                let settled = t.settlements.iter().rev().find(|(_, s)| s.id == id)?.1.clone();
-                Some(LateRow { row: joined(t, *i, outcome), settled })
-            });
-            LateBatch { rows: late.collect(), features: features(t, &rows) }
-        }))
-    }
-
-    async fn write_settlements(
-        &self,
-        endpoint: &str,
-        run: i64,
-        rows: &[Settlement],
-    ) -> Result<(), LakeError> {
-        self.check_room()?;
-        self.with(endpoint, |t| {
-            if !t.settlements.iter().any(|(r, _)| *r == run) {
-                t.settlements.extend(rows.iter().cloned().map(|s| (run, s)));
-            }
+            let wanted = |i: &usize| {
+                let p = &t.predictions[*i];
+                p.variant != Variant::Shadow && (asked.from..asked.until).contains(&p.at) && is_fresh(p.id)
+            };
+            let rows: Vec<usize> = (0..t.sealed_predictions).filter(wanted).collect();
+            let joined_rows = rows.iter().map(|i| joined(t, *i, asked)).collect();
+            JoinedBatch { features: features(t, &rows), rows: joined_rows }
         });
+        let _ = take(batch);
         Ok(())
-    }
-
-    async fn settlements_of(&self, endpoint: &str, run: i64) -> Result<Option<Vec<Settlement>>, LakeError> {
-        let rows: Vec<Settlement> = self.with(endpoint, |t| {
-            t.settlements.iter().filter(|(r, _)| *r == run).map(|(_, s)| s.clone()).collect()
-        });
-        Ok((!rows.is_empty()).then_some(rows))
     }
 
     async fn shadow_rows(&self, endpoint: &str, release: &str) -> Result<Vec<ShadowRow>, LakeError> {
@@ -311,6 +267,14 @@ impl Lake for MemoryLake {
 
     async fn prediction_ids(&self, endpoint: &str) -> Result<Vec<PredictionId>, LakeError> {
         Ok(self.with(endpoint, |t| t.predictions.iter().map(|p| p.id).collect()))
+    }
+
+    async fn days_of_unit(&self, endpoint: &str, unit: &str) -> Result<Vec<i32>, LakeError> {
+        Ok(self.with(endpoint, |t| {
+            let hers = t.predictions.iter().filter(|p| p.variant != Variant::Shadow && *p.unit == *unit);
+            let days: std::collections::BTreeSet<i32> = hers.map(|p| p.at.day()).collect();
+            days.into_iter().collect()
+        }))
     }
 
     async fn erase(&self, endpoint: &str, unit: &str) -> Result<Erased, LakeError> {

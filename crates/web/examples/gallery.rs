@@ -13,7 +13,7 @@ mod research_fixtures;
 use std::io;
 use std::path::Path;
 
-use fixtures::{actor, endpoint, endpoint_line, figure, initiative, release, release_view};
+use fixtures::{ab_test, actor, endpoint, endpoint_line, figure, initiative, release, release_view};
 use greenlight_domain::evidence::Grade;
 use greenlight_domain::release::Stage;
 use greenlight_domain::role::Role;
@@ -59,6 +59,9 @@ fn gallery() -> Vec<(&'static str, Markup)> {
         ("release-approval", pages::release::page(&approval, &bo, None)),
         ("release-stopped", pages::release::page(&release_view(Stage::Stopped), &bo, None)),
         ("release-live", pages::release::page(&release_view(Stage::Live), &bo, None)),
+        ("ab-test", pages::ab_test::page(&ab_test(250.0, 0), &bo)),
+        ("ab-test-open", pages::ab_test::page(&ab_test(20.0, 0), &bo)),
+        ("ab-test-blocked", pages::ab_test::page(&ab_test(250.0, 8), &bo)),
         ("releases", pages::release::list_page(&releases, &bo)),
         ("endpoint", pages::endpoint::page(&endpoint(), &bo)),
         ("endpoints", pages::endpoint::list_page(&[endpoint_line()], &bo)),

@@ -16,6 +16,7 @@ pub mod pairs;
 pub mod parallel;
 pub mod scale;
 pub mod scatter;
+pub mod sequence;
 pub mod series;
 pub mod split;
 pub mod waterfall;

@@ -1,5 +1,6 @@
 //! One file a noun: its routes, its handlers, and its pages as pure functions from a view to markup.
 
+pub mod ab_test;
 pub mod dataset;
 pub mod endpoint;
 pub mod endpoint_disagreement;
@@ -46,6 +47,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .merge(initiative::routes())
         .merge(hypothesis::routes())
         .merge(release::routes())
+        .merge(ab_test::routes())
         .merge(dataset::routes())
         .merge(lineage::routes())
         .merge(endpoint::routes())

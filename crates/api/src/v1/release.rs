@@ -4,6 +4,7 @@ use axum::Json;
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::routing::{get, post};
+use greenlight_app::ab_test::{self, AbTestView};
 use greenlight_app::challenge::{self, Challenge};
 use greenlight_app::release::{self, Decide, ReleaseView, SubmitRelease};
 use greenlight_app::rollout::{self, Looked};
@@ -19,6 +20,7 @@ pub(crate) fn router() -> Router<ApiState> {
     Router::new()
         .route("/releases", get(list).post(submit))
         .route("/releases/{id}", get(show))
+        .route("/releases/{id}/ab-test", get(show_ab_test))
         .route("/releases/{id}/shadow", post(start_shadow))
         .route("/releases/{id}/shadow/judge", post(judge_shadow))
         .route("/releases/{id}/decisions", post(decide))
@@ -51,6 +53,14 @@ async fn submit(
 
 async fn show(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> Answer<ReleaseView> {
     Ok(Json(release::view(&state.app, &caller.0, &id).await?))
+}
+
+async fn show_ab_test(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Answer<AbTestView> {
+    Ok(Json(ab_test::of_release(&state.app, &caller.0, &id).await?))
 }
 
 async fn start_shadow(

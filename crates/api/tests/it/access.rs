@@ -21,6 +21,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/v1/endpoints/calls/explain", "viewer scientist approver operator admin"),
     ("GET", "/v1/releases", "viewer scientist approver operator admin"),
     ("GET", "/v1/releases/calls.1", "viewer scientist approver operator admin"),
+    ("GET", "/v1/releases/calls.1/ab-test", "viewer scientist approver operator admin"),
     ("GET", "/v1/models", "viewer scientist approver operator admin"),
     ("GET", "/v1/models/honest/versions/1", "viewer scientist approver operator admin"),
     ("GET", "/v1/models/honest/versions/1/artifact", "scientist operator admin"),

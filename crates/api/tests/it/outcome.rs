@@ -1,9 +1,10 @@
 //! Outcomes in every form, by prediction id and by unit.
 
-use std::sync::Arc;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
 
 use axum::http::StatusCode;
-use greenlight_app::lake::Lake;
+use greenlight_app::lake::{Asked, JoinedBatch, Lake};
 use greenlight_domain::frame::{Column, Field, Frame};
 use greenlight_domain::role::Role;
 use greenlight_domain::time::Micros;
@@ -49,9 +50,26 @@ impl World {
     async fn known(&self) -> Vec<(String, f64)> {
         let lake = &self.server.test.lake;
         lake.seal("calls").await.unwrap();
-        let batches = lake.matured("calls", "bought", Micros(i64::MIN), Micros(i64::MAX)).await.unwrap();
-        let rows = batches.into_iter().flat_map(|batch| batch.rows);
-        rows.filter_map(|row| Some((row.id.to_string(), row.outcome?))).collect()
+        let asked = Asked {
+            outcome: "bought".into(),
+            from: Micros(i64::MIN),
+            until: Micros(i64::MAX),
+            segment: i64::MAX,
+            since: None,
+            reads: [].into(),
+            distinct: false,
+        };
+        let known: Arc<Mutex<Vec<(String, f64)>>> = Arc::default();
+        let taken = Arc::clone(&known);
+        let take = move |batch: JoinedBatch| {
+            let rows = batch.rows.into_iter();
+            taken.lock().unwrap().extend(rows.filter_map(|row| Some((row.id.to_string(), row.outcome?))));
+            ControlFlow::Continue(())
+        };
+        lake.joined("calls", &asked, Arc::new(take)).await.unwrap();
+        let mut known = std::mem::take(&mut *known.lock().unwrap());
+        known.sort_by(|a, b| a.0.cmp(&b.0));
+        known
     }
 }
 

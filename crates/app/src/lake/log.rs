@@ -127,21 +127,6 @@ pub struct LoggedOutcome {
     pub at: Micros,
 }
 
-/// What a settle run wrote about one prediction.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct LoggedSettlement {
-    /// Which run.
-    pub run: i64,
-    /// What it was worth, minor units.
-    pub value_minor: i64,
-    /// Its contribution to the money earned against the holdout, minor units.
-    pub earned_minor: Option<f64>,
-    /// Whether an outcome other than 0 was seen.
-    pub positive: bool,
-    /// What this run took back, minor units, when it corrects an earlier one.
-    pub reversed_value_minor: Option<i64>,
-}
-
 /// One prediction with everything that the lake knows about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogEntry {
@@ -153,8 +138,6 @@ pub struct LogEntry {
     pub features: Frame,
     /// Outcomes in the order in which they were received.
     pub outcomes: Vec<LoggedOutcome>,
-    /// Settlements, oldest first.
-    pub settlements: Vec<LoggedSettlement>,
     /// Shadows that mirrored it.
     pub mirrors: Vec<LogRow>,
 }

@@ -1,5 +1,7 @@
 //! The ledger: what an endpoint earned, and whether that is what comes out of its raw events.
 
+use std::fmt::Write as _;
+
 use clap::{Args, Subcommand};
 use greenlight_domain::money::{Currency, Money};
 use serde_json::Value;
@@ -92,6 +94,9 @@ fn verification(found: &Value) -> String {
         amount("incremental_minor"),
         text(found, "grade"),
     );
+    if let Some(erased @ 1..) = found["erased_days"].as_u64() {
+        let _ = write!(out, "\n  not checked  {erased} days of which something was erased");
+    }
     let differences = found["differences"].as_array().map(Vec::as_slice).unwrap_or_default();
     if differences.is_empty() {
         return out + "\nThe ledger agrees with the raw events to the cent.";
@@ -107,6 +112,6 @@ fn verification(found: &Value) -> String {
             &difference["recomputed"].to_string(),
         ]));
     }
-    out += &format!("\n\n{}\n{} figures differ.", render(&table), found["differences_count"]);
+    let _ = write!(out, "\n\n{}\n{} figures differ.", render(&table), found["differences_count"]);
     out
 }

@@ -43,7 +43,7 @@ pub(crate) struct Log {
     /// Greatest probability.
     #[arg(long)]
     probability_until: Option<String>,
-    /// One prediction with its features, outcomes, settlements and mirrors.
+    /// One prediction with its features, outcomes, worth and mirrors.
     #[arg(long)]
     id: Option<String>,
     /// Where the page before ended, as it says.
@@ -145,8 +145,10 @@ fn entry(found: &Value) -> String {
     for outcome in pairs("outcomes") {
         table.push(row([&format!("outcome {}", text(&outcome, "name")), &outcome["value"].to_string()]));
     }
-    for settled in pairs("settlements") {
-        table.push(row([&format!("settled by run {}", settled["run"]), &settled["value_minor"].to_string()]));
+    for name in ["value_minor", "earned_minor"] {
+        if !found["settled"][name].is_null() {
+            table.push(row([&format!("settled {name}"), &found["settled"][name].to_string()]));
+        }
     }
     render(&table)
 }

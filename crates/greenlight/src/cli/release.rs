@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
+use greenlight_domain::money::{Currency, Money};
 use serde_json::{Value, json};
 
 use super::{Server, show};
@@ -74,6 +75,8 @@ pub(crate) enum Release {
     },
     /// Look at its rollout now: advance, hold or roll back.
     Look(One),
+    /// Read its A/B test against the holdout: effect, checks of health, verdict. Reading often is safe.
+    AbTest(One),
     /// Take it back.
     Rollback {
         #[command(flatten)]
@@ -127,6 +130,11 @@ impl Release {
                     )
                 })
                 .await
+            }
+            Self::AbTest(one) => {
+                let path = format!("/v1/releases/{}/ab-test", one.id);
+                show(json, &one.server.client()?.get(&path).await?, ab_test);
+                Ok(())
             }
             Self::Rollback { one, reason } => {
                 one.post("rollback", &json!({ "reason": reason }), json, describe).await
@@ -193,6 +201,77 @@ fn describe(release: &Value) -> String {
     for approval in &approvals {
         let verdict = if approval["approved"] == true { "approved" } else { "rejected" };
         let _ = writeln!(out, "    {} {verdict}: {}", text(approval, "actor"), text(approval, "comment"));
+    }
+    out
+}
+
+/// A test as its verdict, its arms and its checks.
+fn ab_test(test: &Value) -> String {
+    let verdict = text(test, "verdict").replace('_', " ");
+    let mut out = format!(
+        "{} against the holdout ({}): {verdict}\n  {}\n",
+        text(test, "model"),
+        text(test, "holdout"),
+        text(test, "reason")
+    );
+    let currency: Currency = text(test, "currency").parse().unwrap_or(Currency::EUR);
+    let money = |minor: &Value| {
+        minor
+            .as_f64()
+            .map_or_else(String::new, |minor| Money::new(minor.round() as i64, currency).to_string())
+    };
+    let share = |value: &Value| value.as_f64().map_or_else(String::new, |v| format!("{:.2} %", v * 100.0));
+    let mut table = vec![row(["a unit", "difference", "low", "high", "p", "may be looked at"])];
+    let ends = |of: &Value, shown: &dyn Fn(&Value) -> String| {
+        [shown(&of["estimate"]), shown(&of["low"]), shown(&of["high"])]
+    };
+    let p = |value: &Value| value.as_f64().map_or_else(String::new, |p| format!("{p:.4}"));
+    let lines = [
+        ("money, by propensity", &test["effect"], &test["p_value"], "any time", true),
+        (
+            "money, plain means",
+            &test["money_once"]["difference"],
+            &test["money_once"]["p_value"],
+            "once",
+            true,
+        ),
+        (
+            "money, relative",
+            &test["relative_once"]["difference"],
+            &test["relative_once"]["p_value"],
+            "once",
+            false,
+        ),
+        (
+            "positive outcomes",
+            &test["positives_once"]["difference"],
+            &test["positives_once"]["p_value"],
+            "once",
+            false,
+        ),
+    ];
+    for (name, of, p_value, when, is_money) in lines {
+        if !of.is_null() {
+            let [estimate, low, high] = if is_money { ends(of, &money) } else { ends(of, &share) };
+            table.push(row([name, &estimate, &low, &high, &p(p_value), when]));
+        }
+    }
+    let _ = writeln!(out, "\n{}", render(&table));
+    let mut arms = vec![row(["arm", "units", "positive", "errors", "money a unit"])];
+    for arm in [&test["treatment"], &test["control"]] {
+        let number = |name: &str| arm[name].to_string();
+        let cells = [
+            text(arm, "variant"),
+            number("units"),
+            number("positives"),
+            number("errors"),
+            money(&arm["mean_minor"]),
+        ];
+        arms.push(row([&cells[0], &cells[1], &cells[2], &cells[3], &cells[4]]));
+    }
+    let _ = writeln!(out, "{}", render(&arms));
+    for check in test["checks"].as_array().into_iter().flatten() {
+        let _ = writeln!(out, "  {} {}: {}", mark(check), text(check, "name"), text(check, "detail"));
     }
     out
 }

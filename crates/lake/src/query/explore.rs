@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::DataType;
 use deltalake::datafusion::common::ScalarValue;
 use greenlight_app::lake::LakeError;
 use greenlight_app::lake::log::{
     Disagreement, Disagreements, LogEntry, LogExtent, LogFilter, LogRow, LogSample, LoggedOutcome,
-    LoggedSettlement, MAX_BUCKETS, MAX_PAGE, MAX_SAMPLE, TrafficBucket, Window,
+    MAX_BUCKETS, MAX_PAGE, MAX_SAMPLE, TrafficBucket, Window,
 };
 use greenlight_domain::frame::Frame;
 use greenlight_domain::prediction::PredictionId;
@@ -46,7 +46,7 @@ const SHOWN: [&str; 16] = [
     "features",
 ];
 const IN_WINDOW: &str = "p.at_us >= $from AND p.at_us < $until AND p.id >= $low AND p.id < $high";
-/// Most outcomes, settlements or mirrors that are shown of one prediction.
+/// Most outcomes or mirrors that are shown of one prediction.
 const MAX_RELATED: usize = 50;
 /// Most rows of one answer; a day of busy traffic may be sampled, never listed.
 const MAX_DISAGREEMENTS: usize = 100;
@@ -161,7 +161,6 @@ impl Reader {
             more: others(batch)?,
             features: decode::features(batch, &self.features)?,
             outcomes: self.outcomes_of(id).await?,
-            settlements: self.settled_of(id).await?,
             mirrors,
         }))
     }
@@ -182,28 +181,6 @@ impl Reader {
             }));
         }
         Ok(outcomes)
-    }
-
-    async fn settled_of(&self, id: PredictionId) -> Result<Vec<LoggedSettlement>, LakeError> {
-        let sql = format!(
-            "SELECT run, value_minor, earned_minor, positive, reversed_value_minor FROM settlements \
-             WHERE id = $id ORDER BY run LIMIT {MAX_RELATED}"
-        );
-        let mut settlements = Vec::new();
-        for batch in self.session.collect(&sql, vec![("id", text(&id.to_string()))]).await? {
-            let (runs, values) = (ints(&batch, "run")?, ints(&batch, "value_minor")?);
-            let (earned, reversed) =
-                (doubles(&batch, "earned_minor")?, ints(&batch, "reversed_value_minor")?);
-            let positive = flags(&batch, "positive")?;
-            settlements.extend((0..batch.num_rows()).map(|row| LoggedSettlement {
-                run: runs.value(row),
-                value_minor: values.value(row),
-                earned_minor: number(&earned, row),
-                positive: positive.is_valid(row) && positive.value(row),
-                reversed_value_minor: reversed.is_valid(row).then(|| reversed.value(row)),
-            }));
-        }
-        Ok(settlements)
     }
 
     /// See `Lake::log_sample`.
@@ -233,7 +210,7 @@ impl Reader {
         let sql = format!(
             "SELECT p.id, p.probability, p.model{} FROM predictions p \
              WHERE {IN_WINDOW} AND p.variant <> 'shadow' {draw} ORDER BY p.id LIMIT {}",
-            self.feature_column,
+            self.feature_column(),
             rows * 2
         );
         for batch in self.session.collect(&sql, values).await? {
@@ -417,10 +394,6 @@ fn ints(batch: &RecordBatch, name: &str) -> Result<Int64Array, LakeError> {
 
 fn doubles(batch: &RecordBatch, name: &str) -> Result<Float64Array, LakeError> {
     Ok(column(batch, name, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
-}
-
-fn flags(batch: &RecordBatch, name: &str) -> Result<BooleanArray, LakeError> {
-    Ok(column(batch, name, &DataType::Boolean)?.as_boolean().clone())
 }
 
 fn optional(values: &StringArray, row: usize) -> Option<String> {

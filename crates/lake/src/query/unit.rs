@@ -61,6 +61,19 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// See `Lake::days_of_unit`.
+    pub(crate) async fn days_of_unit(&self, unit: &str) -> Result<Vec<i32>, LakeError> {
+        let sql =
+            "SELECT DISTINCT day FROM predictions WHERE unit = $unit AND variant <> 'shadow' ORDER BY day";
+        let mut days = Vec::new();
+        for batch in self.session.collect(sql, vec![("unit", text(unit))]).await? {
+            days.extend(decode::days(&batch)?);
+        }
+        Ok(days)
+    }
+}
+
 fn asked_rows(asked: &[UnitAt], window_us: i64) -> Result<RecordBatch, arrow_schema::ArrowError> {
     let columns: [(&str, ArrayRef); 4] = [
         ("position", Arc::new(Int64Array::from_iter_values(0..asked.len() as i64))),

@@ -5,7 +5,7 @@ use std::path::Path;
 use greenlight_app::lake::{Erased, Lake};
 use greenlight_domain::prediction::Variant;
 
-use crate::events::{ENDPOINT, after, batch, lake, outcome, prediction};
+use crate::events::{ENDPOINT, after, batch, lake, matured, outcome, prediction};
 
 /// Files below `folder` that hold those bytes.
 fn files_with(folder: &Path, bytes: &[u8]) -> Vec<String> {
@@ -37,11 +37,11 @@ async fn an_erased_unit_leaves_nothing_on_the_disk() {
     late.unit = "anna-maria-4711".into();
     lake.append_predictions(ENDPOINT, &batch(vec![late])).await.unwrap();
     assert!(!files_with(folder.path(), b"anna-maria-4711").is_empty());
+    assert_eq!(lake.days_of_unit(ENDPOINT, "anna-maria-4711").await.unwrap(), [after(0).day()]);
     let erased = lake.erase(ENDPOINT, "anna-maria-4711").await.unwrap();
     assert_eq!(erased, Erased { predictions: 3, outcomes: 1 });
     assert_eq!(files_with(folder.path(), b"anna-maria-4711"), Vec::<String>::new());
-    let left = lake.matured(ENDPOINT, "subscribed", after(0), after(100)).await.unwrap();
-    let left: Vec<_> = left.iter().flat_map(|batch| &batch.rows).collect();
+    let left = matured(&lake, 0, 100).await;
     assert_eq!(left.len(), 38);
     assert_eq!(left.iter().filter(|row| row.outcome.is_some()).count(), 1);
     assert_eq!(lake.erase(ENDPOINT, "anna-maria-4711").await.unwrap(), Erased::default());
@@ -66,6 +66,5 @@ async fn a_table_goes_on_after_a_deletion_and_a_restart() {
     lake.append_predictions(ENDPOINT, &batch(vec![prediction(50, Variant::Champion)])).await.unwrap();
     lake.seal(ENDPOINT).await.unwrap();
     assert_eq!(lake.prediction_ids(ENDPOINT).await.unwrap().len(), 7);
-    let rows = lake.matured(ENDPOINT, "subscribed", after(0), after(100)).await.unwrap();
-    assert_eq!(rows.iter().map(|batch| batch.rows.len()).sum::<usize>(), 7);
+    assert_eq!(matured(&lake, 0, 100).await.len(), 7);
 }

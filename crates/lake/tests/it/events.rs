@@ -1,9 +1,10 @@
 //! Events to append, and short ways to ask for them back.
 
-use std::sync::Arc;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use greenlight_app::lake::{JoinedRow, Lake};
+use greenlight_app::lake::{Asked, JoinedBatch, JoinedRow, Lake, LakeError};
 use greenlight_domain::frame::{Column, Field, Frame};
 use greenlight_domain::prediction::{IdKey, Outcome, Prediction, PredictionBatch, PredictionId, Variant};
 use greenlight_domain::time::Micros;
@@ -78,9 +79,40 @@ pub(crate) async fn lake_with(root: &std::path::Path, limits: Limits) -> LocalLa
     lake
 }
 
+/// Everything in that range of seconds, with all features and the outcomes of all segments.
+pub(crate) fn asked(from: i64, until: i64) -> Asked {
+    Asked {
+        outcome: "subscribed".into(),
+        from: after(from),
+        until: after(until),
+        segment: i64::MAX,
+        since: None,
+        reads: (0..features().len()).collect(),
+        distinct: false,
+    }
+}
+
+/// What a join gives, in order of time.
+pub(crate) async fn joined(lake: &dyn Lake, asked: &Asked) -> Result<Vec<(JoinedRow, Frame)>, LakeError> {
+    let rows: Arc<Mutex<Vec<(JoinedRow, Frame)>>> = Arc::default();
+    let taken = Arc::clone(&rows);
+    let take = move |batch: JoinedBatch| {
+        assert!(!batch.rows.is_empty() && batch.rows.len() <= 8_192);
+        let mut taken = taken.lock().unwrap();
+        for (at, row) in batch.rows.into_iter().enumerate() {
+            taken.push((row, batch.features.take(&[at])));
+        }
+        ControlFlow::Continue(())
+    };
+    lake.joined(ENDPOINT, asked, Arc::new(take)).await?;
+    let mut rows = std::mem::take(&mut *rows.lock().unwrap());
+    rows.sort_by_key(|(row, _)| (row.at, row.id));
+    Ok(rows)
+}
+
 pub(crate) async fn matured(lake: &dyn Lake, from: i64, until: i64) -> Vec<JoinedRow> {
-    let batches = lake.matured(ENDPOINT, "subscribed", after(from), after(until)).await.unwrap();
-    batches.into_iter().flat_map(|batch| batch.rows).collect()
+    let rows = joined(lake, &asked(from, until)).await.unwrap();
+    rows.into_iter().map(|(row, _)| row).collect()
 }
 
 /// Appends one prediction a second from `seconds` and returns the ids.

@@ -1,7 +1,7 @@
 //! Questions of people to the log, on data small enough to be answered by hand.
 
 use greenlight_app::lake::log::{LogFilter, Window};
-use greenlight_app::lake::{Lake, LakeError, Settlement};
+use greenlight_app::lake::{Lake, LakeError};
 use greenlight_domain::frame::Column;
 use greenlight_domain::prediction::{Prediction, Variant};
 use greenlight_domain::time::Micros;
@@ -98,25 +98,10 @@ async fn one_prediction_comes_with_everything_that_became_of_it() {
     shadow.mirrors = Some(live.id);
     lake.append_outcomes(ENDPOINT, vec![outcome(live.id, 0.0), outcome(live.id, 1.0)]).await.unwrap();
     seal(&lake, vec![live.clone(), shadow.clone(), prediction(4, Variant::Champion)]).await;
-    let settled = Settlement {
-        id: live.id,
-        day: live.at.day(),
-        variant: Variant::Champion,
-        release: None,
-        value_minor: 250,
-        earned_minor: None,
-        positive: true,
-        failed: false,
-        champion_percent: 90,
-        reverses: None,
-    };
-    lake.write_settlements(ENDPOINT, 1, &[settled]).await.unwrap();
     let entry = lake.log_entry(ENDPOINT, live.id).await.unwrap().unwrap();
     assert_eq!((entry.row.id, entry.row.unit.as_str()), (live.id, "unit-4"));
     assert_eq!(entry.features.columns()[0], Column::Number(vec![4.0]));
     assert_eq!(entry.outcomes.iter().map(|o| o.value).collect::<Vec<_>>(), [0.0, 1.0]);
-    assert_eq!(entry.settlements.len(), 1);
-    assert_eq!((entry.settlements[0].run, entry.settlements[0].value_minor), (1, 250));
     assert_eq!(entry.mirrors.iter().map(|m| m.id).collect::<Vec<_>>(), [shadow.id]);
     assert!(entry.more.contains(&("route_version".to_owned(), "12".to_owned())), "{:?}", entry.more);
     let unknown = prediction(4, Variant::Champion).id;

@@ -1,28 +1,18 @@
 //! The joins that settling and gates read.
 
-use greenlight_app::lake::{Lake, LakeError, Settlement};
-use greenlight_domain::prediction::{PredictionId, Variant};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use greenlight_app::lake::{Asked, JoinedBatch, Lake, LakeError};
+use greenlight_domain::frame::Column;
+use greenlight_domain::prediction::Variant;
 use greenlight_domain::time::Micros;
 
-use crate::events::{ENDPOINT, after, append, batch, lake, matured, outcome, prediction};
-
-fn settlement(id: PredictionId, value_minor: i64) -> Settlement {
-    Settlement {
-        id,
-        day: after(0).day(),
-        variant: Variant::Champion,
-        release: Some("release-1".into()),
-        value_minor,
-        earned_minor: Some(value_minor as f64 * 0.5),
-        positive: value_minor > 0,
-        failed: false,
-        champion_percent: 20,
-        reverses: None,
-    }
-}
+use crate::events::{ENDPOINT, after, append, asked, batch, joined, lake, matured, outcome, prediction};
 
 #[tokio::test]
-async fn rows_come_in_order_of_time_whatever_order_they_were_logged_in() {
+async fn rows_come_whatever_order_they_were_logged_in() {
     let root = tempfile::tempdir().unwrap();
     let lake = lake(root.path()).await;
     for seconds in [5, 1, 9] {
@@ -31,8 +21,8 @@ async fn rows_come_in_order_of_time_whatever_order_they_were_logged_in() {
     }
     let ats: Vec<_> = matured(&lake, 0, 100).await.into_iter().map(|row| row.at).collect();
     assert_eq!(ats, [after(1), after(5), after(9)]);
-    let whole = lake.matured(ENDPOINT, "subscribed", Micros(i64::MIN), Micros(i64::MAX)).await.unwrap();
-    assert_eq!(whole.iter().map(|b| b.rows.len()).sum::<usize>(), 3);
+    let always = Asked { from: Micros(i64::MIN), until: Micros(i64::MAX), ..asked(0, 0) };
+    assert_eq!(joined(&lake, &always).await.unwrap().len(), 3);
 }
 
 #[tokio::test]
@@ -50,8 +40,8 @@ async fn an_outcome_may_come_before_its_prediction_twice_and_under_another_name(
     lake.seal(ENDPOINT).await.unwrap();
     let rows = matured(&lake, 0, 10).await;
     assert_eq!((rows.len(), rows[0].outcome), (1, Some(4.0)));
-    let batches = lake.matured(ENDPOINT, &other.name, after(0), after(10)).await.unwrap();
-    assert_eq!(batches[0].rows[0].outcome, Some(99.0));
+    let other = Asked { outcome: other.name.to_string(), ..asked(0, 10) };
+    assert_eq!(joined(&lake, &other).await.unwrap()[0].0.outcome, Some(99.0));
 }
 
 #[tokio::test]
@@ -63,7 +53,11 @@ async fn a_prediction_that_was_appended_twice_is_joined_once_but_both_ids_are_sh
         lake.append_predictions(ENDPOINT, &retried).await.unwrap();
         lake.seal(ENDPOINT).await.unwrap();
     }
-    assert_eq!(matured(&lake, 0, 10).await.len(), 1);
+    // Rare enough that ids are remembered only after it was noticed.
+    let noticed = joined(&lake, &asked(0, 10)).await.unwrap_err();
+    assert!(matches!(noticed, LakeError::Repeated(id) if id == retried.predictions[0].id), "{noticed}");
+    let distinct = Asked { distinct: true, ..asked(0, 10) };
+    assert_eq!(joined(&lake, &distinct).await.unwrap().len(), 1);
     assert_eq!(lake.prediction_ids(ENDPOINT).await.unwrap().len(), 2);
 }
 
@@ -76,44 +70,81 @@ async fn many_rows_come_in_batches_with_their_features() {
         .await
         .unwrap();
     lake.seal(ENDPOINT).await.unwrap();
-    let batches = lake.matured(ENDPOINT, "subscribed", after(0), after(20_000)).await.unwrap();
-    assert!(batches.len() >= 3 && batches.iter().all(|b| b.rows.len() <= 8_192));
-    let mut next = 0;
-    for batch in &batches {
-        let ages = batch.features.numbers("age").unwrap();
-        assert_eq!(ages.len(), batch.rows.len());
-        for (row, age) in batch.rows.iter().zip(ages) {
-            assert_eq!(row.id, ids[next]);
-            assert_eq!(row.outcome, (next % 3 == 0).then_some(1.0));
-            assert!((age - next as f64).abs() < 1e-9);
-            next += 1;
-        }
+    let rows = joined(&lake, &asked(0, 20_000)).await.unwrap();
+    assert_eq!(rows.len(), 20_000);
+    for (next, (row, features)) in rows.iter().enumerate() {
+        assert_eq!((row.id, row.outcome), (ids[next], (next % 3 == 0).then_some(1.0)));
+        assert!((features.numbers("age").unwrap()[0] - next as f64).abs() < 1e-9);
     }
-    assert_eq!(next, 20_000);
 }
 
 #[tokio::test]
-async fn late_outcomes_come_with_the_last_settlement() {
+async fn only_the_features_that_are_read_are_filled_in() {
+    let root = tempfile::tempdir().unwrap();
+    let lake = lake(root.path()).await;
+    append(&lake, 4..5).await;
+    lake.seal(ENDPOINT).await.unwrap();
+    let only = Asked { reads: [1].into(), ..asked(0, 10) };
+    let features = joined(&lake, &only).await.unwrap().remove(0).1;
+    assert_eq!(features.columns()[1], Column::Text(vec![Some("admin.".into())]));
+    assert!(features.numbers("age").unwrap()[0].is_nan());
+    let none = Asked { reads: [].into(), ..asked(0, 10) };
+    assert_eq!(joined(&lake, &none).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_taker_that_wants_no_more_gets_no_more() {
+    let root = tempfile::tempdir().unwrap();
+    let lake = lake(root.path()).await;
+    append(&lake, 0..30_000).await;
+    lake.seal(ENDPOINT).await.unwrap();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&seen);
+    let take = move |_: JoinedBatch| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        ControlFlow::Break(())
+    };
+    lake.joined(ENDPOINT, &asked(0, 30_000), Arc::new(take)).await.unwrap();
+    // One a thread at most.
+    assert!((1..=2).contains(&seen.load(Ordering::SeqCst)));
+}
+
+#[tokio::test]
+async fn outcomes_of_later_segments_do_not_count_yet() {
+    let root = tempfile::tempdir().unwrap();
+    let lake = lake(root.path()).await;
+    let ids = append(&lake, 0..2).await;
+    lake.append_outcomes(ENDPOINT, vec![outcome(ids[0], 1.0)]).await.unwrap();
+    let first = lake.seal(ENDPOINT).await.unwrap();
+    lake.append_outcomes(ENDPOINT, vec![outcome(ids[0], 2.0), outcome(ids[1], 3.0)]).await.unwrap();
+    let second = lake.seal(ENDPOINT).await.unwrap();
+    for (segment, expected) in
+        [(first - 1, [None, None]), (first, [Some(1.0), None]), (second, [Some(2.0), Some(3.0)])]
+    {
+        let rows = joined(&lake, &Asked { segment, ..asked(0, 10) }).await.unwrap();
+        assert_eq!([rows[0].0.outcome, rows[1].0.outcome], expected);
+    }
+}
+
+#[tokio::test]
+async fn fresh_outcomes_come_with_what_they_were_before() {
     let root = tempfile::tempdir().unwrap();
     let lake = lake(root.path()).await;
     let ids = append(&lake, 0..6).await;
     lake.append_outcomes(ENDPOINT, vec![outcome(ids[0], 1.0), outcome(ids[1], 1.0)]).await.unwrap();
-    let settled_segment = lake.seal(ENDPOINT).await.unwrap();
-    let rows: Vec<_> = ids[..4].iter().map(|&id| settlement(id, 100)).collect();
-    lake.write_settlements(ENDPOINT, 1, &rows).await.unwrap();
-    lake.write_settlements(ENDPOINT, 2, &[settlement(ids[1], 250)]).await.unwrap();
-    let none = lake.late(ENDPOINT, "subscribed", after(100), settled_segment).await.unwrap();
-    assert!(none.rows.is_empty());
+    let settled = lake.seal(ENDPOINT).await.unwrap();
+    let fresh = Asked { since: Some(settled), ..asked(0, 4) };
+    assert!(joined(&lake, &fresh).await.unwrap().is_empty());
 
-    let late = [outcome(ids[1], 0.0), outcome(ids[2], 7.0), outcome(ids[3], 1.0), outcome(ids[5], 1.0)];
+    let late = [outcome(ids[1], 0.0), outcome(ids[2], 7.0), outcome(ids[5], 1.0)];
     lake.append_outcomes(ENDPOINT, late.to_vec()).await.unwrap();
     lake.append_outcomes(ENDPOINT, vec![outcome(ids[2], 8.0)]).await.unwrap();
     lake.seal(ENDPOINT).await.unwrap();
-    let late = lake.late(ENDPOINT, "subscribed", after(3), settled_segment).await.unwrap();
-    let found: Vec<_> = late.rows.iter().map(|l| (l.row.id, l.row.outcome, l.settled.value_minor)).collect();
-    assert_eq!(found, [(ids[1], Some(0.0), 250), (ids[2], Some(8.0), 100)]);
-    assert_eq!(late.rows[0].settled, settlement(ids[1], 250));
-    assert_eq!(late.features.numbers("age").unwrap(), [1.0, 2.0]);
+    let rows = joined(&lake, &fresh).await.unwrap();
+    let found: Vec<_> = rows.iter().map(|(row, _)| (row.id, row.outcome, row.outcome_before)).collect();
+    assert_eq!(found, [(ids[1], Some(0.0), Some(1.0)), (ids[2], Some(8.0), None)]);
+    let ages: Vec<_> = rows.iter().map(|(_, features)| features.numbers("age").unwrap()[0]).collect();
+    assert_eq!(ages, [1.0, 2.0]);
 }
 
 #[tokio::test]
@@ -206,5 +237,5 @@ async fn a_query_opens_only_the_files_of_its_time() {
     let rows = matured(&lake, 0, DAY).await;
     assert_eq!(rows.len(), 5);
     assert_eq!(rows[0].outcome, Some(1.0));
-    assert!(lake.matured(ENDPOINT, "subscribed", after(DAY), after(2 * DAY)).await.is_err());
+    assert!(joined(&lake, &asked(DAY, 2 * DAY)).await.is_err());
 }

@@ -1,4 +1,4 @@
-//! The lake from outside: durability, sealing, joins, settlements and data sets.
+//! The lake from outside: durability, sealing, joins and data sets.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test, like the test itself")]
 
@@ -12,4 +12,3 @@ mod profile;
 mod score;
 mod seal;
 mod segments;
-mod settlements;

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use greenlight_app::lake::Lake;
+use greenlight_app::lake::{Asked, Lake};
 use greenlight_domain::frame::{Column, Field, Frame};
 use greenlight_domain::prediction::{PredictionBatch, Variant};
 
 use crate::events::{
-    ENDPOINT, after, append, batch, features, lake, matured, outcome, prediction, segment_files,
+    ENDPOINT, append, asked, batch, features, joined, lake, matured, outcome, prediction, segment_files,
 };
 
 #[tokio::test]
@@ -109,8 +109,9 @@ async fn a_feature_added_later_is_missing_in_older_rows() {
     lake.seal(ENDPOINT).await.unwrap();
 
     let mut all = Frame::empty(Arc::clone(&grown));
-    for batch in lake.matured(ENDPOINT, "subscribed", after(0), after(10)).await.unwrap() {
-        all.append(&batch.features).unwrap();
+    let everything = Asked { reads: (0..grown.len()).collect(), ..asked(0, 10) };
+    for (_, features) in joined(&lake, &everything).await.unwrap() {
+        all.append(&features).unwrap();
     }
     assert_eq!(all.numbers("age").unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0]);
     let debts = all.numbers("debt").unwrap();
@@ -137,8 +138,8 @@ async fn an_endpoint_without_features_works_and_may_get_some() {
     assert_eq!(matured(&lake, 0, 10).await.len(), 1);
     append(&lake, 2..3).await;
     lake.seal(ENDPOINT).await.unwrap();
-    let batches = lake.matured(ENDPOINT, "subscribed", after(0), after(10)).await.unwrap();
-    let ages: Vec<f64> = batches.iter().flat_map(|b| b.features.numbers("age").unwrap().to_vec()).collect();
+    let rows = joined(&lake, &asked(0, 10)).await.unwrap();
+    let ages: Vec<f64> = rows.iter().map(|(_, features)| features.numbers("age").unwrap()[0]).collect();
     assert!(ages[0].is_nan() && (ages[1] - 2.0).abs() < 1e-12, "{ages:?}");
 }
 

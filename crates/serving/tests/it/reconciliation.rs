@@ -124,3 +124,25 @@ async fn what_is_not_settled_yet_and_what_was_tampered_with_is_said() {
     let refused = reconcile(world.app(), &vera, "calls", Days::default()).await.unwrap_err();
     assert_eq!(refused.kind(), Kind::Forbidden);
 }
+
+#[tokio::test]
+async fn a_day_of_which_something_was_erased_is_not_checked_and_the_ledger_keeps_its_money() {
+    let mut world = World::begin(201).await;
+    let id = world.submit("honest").await.release.id;
+    world.bring_to_rollout(&id).await;
+    for _ in 0..20 {
+        world.day(30, |score| score).await;
+    }
+    world.settle().await;
+    let before = reconciled(&world).await;
+    let predictions = world.test.lake.predictions("calls");
+    let first =
+        predictions.iter().find(|p| p.at >= before.from.unwrap() && p.variant != Variant::Shadow).unwrap();
+    let admin = actor("root", Role::Admin);
+    greenlight_app::erase::erase(world.app(), &admin, "calls", &first.unit).await.unwrap();
+    let after = reconciled(&world).await;
+    assert!(after.differences.is_empty() && after.erased_days >= 1, "{:?}", after.differences);
+    assert_eq!(after.days + after.erased_days, before.days);
+    let view = ledger::of_endpoint(world.app(), &dana(), "calls").await.unwrap();
+    assert_eq!(view.gross.minor.to_string(), before.gross_minor.to_string());
+}

@@ -14,7 +14,7 @@ use greenlight_domain::role::{Actor, Role};
 use greenlight_domain::route::Routes;
 use greenlight_domain::run_search::{parse_filter, parse_order};
 use greenlight_domain::time::Micros;
-use greenlight_store::endpoint::{SettleCursor, SettleIntent};
+use greenlight_store::endpoint::SettleCursor;
 use greenlight_store::experiment::{Location, OWN_ROOT};
 use greenlight_store::experiment_search::ExperimentSearch;
 use greenlight_store::ledger::StatisticRow;
@@ -157,9 +157,6 @@ pub(crate) async fn endpoints_keep_their_cursor(store: &Store) {
     let mut tx = store.begin().await.unwrap();
     let before = endpoint::cursor(&mut tx, "e").await.unwrap().unwrap();
     assert_eq!(before, SettleCursor::default());
-    let intent = SettleIntent { run: 1, until: Micros(5), segment: 2 };
-    endpoint::intend(&mut tx, "e", &intent).await.unwrap();
-    assert_eq!(endpoint::intent(&mut tx, "e").await.unwrap(), Some(intent));
     let after = SettleCursor {
         settled_until: Micros(5),
         run: 1,
@@ -352,6 +349,7 @@ pub(crate) async fn statistics_add_up_and_postings_are_summed(store: &Store) {
         earned_sum_squares: 0.2,
         errors: 1,
         earned_micros: 99_999,
+        value_sum_squares: 2_250_000.5,
     };
     let row = StatisticRow {
         release: "e.1".into(),

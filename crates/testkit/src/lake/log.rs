@@ -2,7 +2,7 @@
 
 use greenlight_app::lake::log::{
     Disagreement, Disagreements, LogEntry, LogExtent, LogFilter, LogRow, LogSample, LoggedOutcome,
-    LoggedSettlement, TrafficBucket, Window,
+    TrafficBucket, Window,
 };
 use greenlight_domain::prediction::{Prediction, PredictionId, Variant};
 use greenlight_domain::time::Micros;
@@ -72,7 +72,6 @@ pub(super) fn entry(tables: &Tables, id: PredictionId) -> Option<LogEntry> {
     let at = sealed(tables).iter().position(|p| p.id == id)?;
     let found = &tables.predictions[at];
     let outcomes = tables.outcomes[..tables.sealed_outcomes].iter().filter(|(_, o)| o.prediction_id == id);
-    let settlements = tables.settlements.iter().filter(|(_, s)| s.id == id);
     Some(LogEntry {
         row: row(found),
         more: vec![
@@ -82,15 +81,6 @@ pub(super) fn entry(tables: &Tables, id: PredictionId) -> Option<LogEntry> {
         features: features(tables, &[at]),
         outcomes: outcomes
             .map(|(_, o)| LoggedOutcome { name: o.name.to_string(), value: o.value, at: o.at })
-            .collect(),
-        settlements: settlements
-            .map(|(run, s)| LoggedSettlement {
-                run: *run,
-                value_minor: s.value_minor,
-                earned_minor: s.earned_minor,
-                positive: s.positive,
-                reversed_value_minor: s.reverses.map(|r| r.value_minor),
-            })
             .collect(),
         mirrors: sealed(tables).iter().filter(|p| p.mirrors == Some(id)).map(row).collect(),
     })

@@ -19,7 +19,7 @@ use maud::{Markup, html};
 use super::endpoint_tabs::{Tab, eyebrow, tabs};
 use crate::chart::waterfall::written;
 use crate::components::figure::figure_to_the_cent;
-use crate::components::number::{count, counted, decimal, milliseconds};
+use crate::components::number::{count, decimal, milliseconds};
 use crate::components::{empty, scroll, tiles};
 use crate::failure::answer;
 use crate::layout;
@@ -248,14 +248,15 @@ fn outcomes(view: &PredictionView) -> Markup {
                         " at " (outcome.at) }
                 } }
             }
-            @if view.settlements.is_empty() {
-                p.none { "Not settled yet." }
-            } @else {
-                p { "Settled in " (counted(view.settlements.len() as u64, "run", "runs")) ":" }
-                ul { @for settled in &view.settlements {
-                    li { "run " (settled.run) ": worth " (gross(settled.value_minor, view.currency))
-                        " by the value model" @if settled.reversed_value_minor.is_some() { ", a correction" } }
-                } }
+            @match &view.settled {
+                None => p.none { "Not settled yet." },
+                Some(settled) => p {
+                    "Settled: worth " (gross(settled.value_minor, view.currency)) " by the value model"
+                    @if let Some(earned) = settled.earned_minor {
+                        ", and " (gross(earned.round() as i64, view.currency)) " to the sum earned against the holdout"
+                    }
+                    "."
+                },
             }
         }
     }

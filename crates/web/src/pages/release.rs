@@ -105,6 +105,9 @@ pub fn page(view: &ReleaseView, actor: &Actor, problem: Option<&str>) -> Markup 
         }
         (approval::decisions(view))
         (rollout::steps(view))
+        @if view.release.step_since.is_some() {
+            p { a href={ "/releases/" (release.id) "/ab-test" } { "Read its A/B test against the holdout" } }
+        }
         (timeline(view))
     };
     layout::page(&title, Section::Releases, Some(actor), body)

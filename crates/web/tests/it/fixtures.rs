@@ -1,10 +1,12 @@
 //! Views made by hand, shared with `examples/gallery.rs`. The figures are invented and plausible, nothing more.
 
+use greenlight_app::ab_test::AbTestView;
 use greenlight_app::endpoint::{EndpointLine, EndpointView};
 use greenlight_app::initiative::InitiativeView;
 use greenlight_app::lake::TrafficRow;
 use greenlight_app::ledger::{LedgerView, VariantValue};
 use greenlight_app::release::ReleaseView;
+use greenlight_domain::ab_test::Cell;
 use greenlight_domain::business_case::{BusinessCaseSpec, Effect};
 use greenlight_domain::cost::CostLine;
 use greenlight_domain::endpoint::{EndpointSpec, HoldoutRule};
@@ -12,7 +14,7 @@ use greenlight_domain::evidence::{Check, Gate, GateResult, Grade};
 use greenlight_domain::frame::Field;
 use greenlight_domain::gate::history::MonthFigures;
 use greenlight_domain::initiative::{InitiativeSpec, OutcomeMetric};
-use greenlight_domain::ledger::{Figure, ForecastPoint};
+use greenlight_domain::ledger::{DayStatistics, Figure, ForecastPoint};
 use greenlight_domain::money::{Amount, Currency};
 use greenlight_domain::policy::{
     AdvanceWhen, ApprovalPolicy, HistoryPolicy, PolicySpec, RolloutPolicy, RolloutStep, ShadowPolicy,
@@ -429,5 +431,50 @@ pub(crate) fn endpoint() -> EndpointView {
             Field::text("job"),
             Field::text("poutcome"),
         ],
+    }
+}
+
+/// A test of sixty days: each day half of 80 units are treated and earn `effect` minor units more; of the treated, `lost` a
+/// day never arrived.
+pub(crate) fn ab_test(effect: f64, lost: i64) -> AbTestView {
+    let mut cells = Vec::new();
+    for after in 0..60 {
+        let wave = f64::from(after % 7 - 3) * 40.0;
+        for (variant, units, mean) in
+            [(Variant::Champion, 40 - lost, effect + wave), (Variant::Holdout, 40, -wave)]
+        {
+            let n = units as f64;
+            // Money of one unit spreads by €9 around its mean.
+            let squares = n * (mean * mean + 810_000.0);
+            let side = if variant == Variant::Champion { 1.0 } else { -1.0 };
+            cells.push(Cell {
+                variant,
+                champion_percent: 50,
+                statistics: DayStatistics {
+                    day: FIRST_DAY + after,
+                    units,
+                    positives: units / 5,
+                    gross_minor: (n * mean) as i64,
+                    value_sum_squares: squares,
+                    randomised: units,
+                    earned_sum: side * n * mean,
+                    earned_sum_squares: squares,
+                    ..DayStatistics::default()
+                },
+            });
+        }
+    }
+    AbTestView {
+        release: "calls.3".into(),
+        model: "calls-boosted@2".into(),
+        endpoint: "calls".into(),
+        stage: Stage::Rollout,
+        holdout: "call everyone".into(),
+        currency: EUR,
+        grade: Grade::A,
+        level: 0.95,
+        settled_until: Some(day(60)),
+        predictions: 5_360,
+        readout: greenlight_domain::ab_test::read(&cells, &policy().rollout).expect("a sound policy"),
     }
 }

@@ -3,10 +3,11 @@
 use greenlight_app::drift::{Bin, ColumnDrift, DriftView, Movement, Side};
 use greenlight_app::explain::{Contribution, DecisionWorth, Sampling, ScoreExplanation, Tried, TryForm};
 use greenlight_app::lake::log::{
-    Disagreement, Disagreements, LogExtent, LogRow, LoggedOutcome, LoggedSettlement, TrafficBucket, Window,
+    Disagreement, Disagreements, LogExtent, LogRow, LoggedOutcome, TrafficBucket, Window,
 };
 use greenlight_app::prediction::{LogPage, LogQuery, PredictionView};
 use greenlight_app::traffic::{DisagreementView, TrafficView};
+use greenlight_app::valuation::Worth;
 use greenlight_domain::evidence::Grade;
 use greenlight_domain::frame::Field;
 use greenlight_domain::ledger::Figure;
@@ -177,13 +178,7 @@ pub(crate) fn prediction() -> PredictionView {
         more: vec![("champion_propensity".into(), "0.9".into()), ("route_version".into(), "7".into())],
         features: features(),
         outcomes: vec![LoggedOutcome { name: "subscribed".into(), value: 1.0, at: day(349) }],
-        settlements: vec![LoggedSettlement {
-            run: 12,
-            value_minor: 282,
-            earned_minor: Some(31.0),
-            positive: true,
-            reversed_value_minor: None,
-        }],
+        settled: Some(Worth { value_minor: 282, earned_minor: Some(31.0), positive: true }),
         mirrors: vec![LogRow { variant: "shadow".into(), mirrors: Some(id('1')), ..log_row('9') }],
         currency: EUR,
     }

@@ -6,7 +6,7 @@ use greenlight_domain::release::Stage;
 use greenlight_domain::role::Role;
 use greenlight_web::{error_page, pages};
 
-use crate::fixtures::{actor, endpoint, endpoint_line, figure, initiative, release, release_view};
+use crate::fixtures::{ab_test, actor, endpoint, endpoint_line, figure, initiative, release, release_view};
 
 const HOSTILE: &str = "<script>alert('x')</script>\"><img src=x onerror=y>";
 
@@ -86,6 +86,23 @@ fn a_stopped_release_says_which_requirement_stopped_it() {
 fn a_live_release_shows_all_its_evidence() {
     let page = pages::release::page(&release_view(Stage::Live), &actor("vera", Role::Viewer), None);
     says(&page, &["2008-07", "Score drift (PSI)", "2 of 2", "present", "resamples", "0.183 ms"]);
+}
+
+#[test]
+fn a_test_says_first_what_to_do_and_why() {
+    let viewer = actor("vera", Role::Viewer);
+    let ship = pages::ab_test::page(&ab_test(250.0, 0), &viewer);
+    says(
+        &ship,
+        &["Ship it", "lies wholly above zero", "grade A", "greenlight release ab-test calls.3 --json"],
+    );
+    let open = pages::ab_test::page(&ab_test(20.0, 0), &viewer);
+    says(&open, &["Keep going", "still includes zero"]);
+    let blocked = pages::ab_test::page(&ab_test(250.0, 8), &viewer);
+    says(&blocked, &["No verdict", "units were lost", "1,920", "2,400"]);
+    let mut empty = ab_test(250.0, 0);
+    empty.readout = greenlight_domain::ab_test::read(&[], &crate::fixtures::policy().rollout).unwrap();
+    says(&pages::ab_test::page(&empty, &viewer), &["Keep going", "greenlight endpoint settle calls"]);
 }
 
 #[test]
