@@ -14,7 +14,7 @@ use greenlight_domain::value_model::ValueModel;
 use greenlight_store::{Connection, StoreError};
 use serde_json::{Value, json};
 
-use crate::{App, AppError, allow, dataset, live};
+use crate::{App, AppError, allow, dataset, live, value_version};
 
 /// Most documents in one request.
 const MAX_DOCUMENTS: usize = 500;
@@ -96,7 +96,7 @@ async fn planned(connection: &mut Connection, document: &Document) -> Result<Cha
     // Who gets a variant and what is logged may change under traffic: every prediction says what held for it.
     let free = |path: &str| path.starts_with("assignment") || path.starts_with("log");
     let guarded = |path: &str| match document {
-        Document::Initiative { .. } => path.starts_with("value"),
+        Document::Initiative { .. } => path.starts_with("value") && !value_version::may_change(path),
         _ => !free(path),
     };
     if action == PlannedAction::Update
@@ -148,7 +148,9 @@ async fn write(
     let stamp = app.stamp(actor);
     match document {
         Document::Initiative { name, spec } => {
+            let before = greenlight_store::initiative::get(connection, name).await?.map(|known| known.value);
             greenlight_store::initiative::upsert(connection, name, spec, stamp).await?;
+            value_version::note(app, connection, actor, name, (before.as_ref(), &spec.value)).await?;
         }
         Document::BusinessCase { name, spec } => {
             greenlight_store::business_case::insert(connection, name, spec, stamp).await?;
@@ -164,7 +166,11 @@ async fn write(
             greenlight_store::policy::insert(connection, (name, *version), spec, stamp).await?;
         }
         Document::Endpoint { name, spec } => {
+            let before = greenlight_store::endpoint::get(connection, name).await?;
             greenlight_store::endpoint::upsert(connection, name, spec, stamp).await?;
+            if before.is_none_or(|known| known.initiative != spec.initiative) {
+                value_version::begin(connection, name, &spec.initiative).await?;
+            }
         }
         Document::Training { name, spec } => {
             greenlight_store::training::upsert(connection, name, spec, stamp).await?;

@@ -25,6 +25,8 @@ pub(crate) struct Judged {
     pub initiative: InitiativeSpec,
     pub dataset: DatasetSpec,
     pub policy: PolicySpec,
+    /// Version of the initiative's value model.
+    pub value_version: i64,
 }
 
 /// Runs the gates before traffic. All of them run, even when the first one fails: a person who mends a model wants

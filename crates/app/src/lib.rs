@@ -44,6 +44,7 @@ pub mod registered_version;
 pub mod release;
 pub mod reload;
 pub mod repository;
+pub mod restatement;
 pub mod rollout;
 pub mod run;
 pub mod run_artifact;
@@ -59,6 +60,7 @@ pub mod token;
 pub mod traffic;
 pub mod training;
 pub mod valuation;
+pub mod value_version;
 mod version_source;
 pub mod webhook;
 

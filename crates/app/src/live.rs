@@ -14,11 +14,12 @@ use greenlight_domain::log::LogMask;
 use greenlight_domain::role::{Action, Actor};
 use greenlight_domain::route::{RoutedModel, Routes};
 use greenlight_domain::training::split_version;
-use greenlight_domain::value_model::ValueModel;
+use greenlight_domain::value_model::{ValueModel, ValueModelSpec};
+use greenlight_store::Connection;
 
 use crate::metrics::Meters;
 use crate::runtime::Model;
-use crate::{App, AppError, allow};
+use crate::{App, AppError, allow, value_version};
 
 /// A model behind an endpoint.
 pub struct LiveModel {
@@ -38,7 +39,7 @@ pub struct LiveEndpoint {
     pub spec: EndpointSpec,
     /// What a request carries, beside unit and event time.
     pub features: Arc<[Field]>,
-    /// How money is counted and decisions are made.
+    /// What decisions are made by: the value model that the champion's release was judged by, or the newest without one.
     pub value: ValueModel,
     /// What happens to units outside the champion's share.
     pub holdout_decision: Arc<str>,
@@ -177,10 +178,12 @@ pub(crate) async fn publish(app: &App, name: &str) -> Result<Arc<LiveEndpoint>, 
         .await?
         .ok_or_else(|| AppError::not_found("dataset", &spec.dataset, ""))?;
     let routes = greenlight_store::route::current(&mut connection, name).await?;
+    let deciding =
+        deciding(&mut connection, &spec.initiative, initiative.value, routes.champion.as_ref()).await?;
     let cursor = greenlight_store::endpoint::cursor(&mut connection, name).await?.unwrap_or_default();
     drop(connection);
     let features = dataset.decision_time_features();
-    let value = ValueModel::compile(&initiative.value, &features)?;
+    let value = ValueModel::compile(&deciding, &features)?;
     let mut challengers = Vec::with_capacity(routes.challengers.len());
     for challenger in &routes.challengers {
         challengers.extend(load_spare(app, Some(&challenger.model), "a challenger").await);
@@ -208,6 +211,22 @@ pub(crate) async fn publish(app: &App, name: &str) -> Result<Arc<LiveEndpoint>, 
     });
     app.live.put(Arc::clone(&endpoint));
     Ok(endpoint)
+}
+
+/// The value model that the champion's release was judged by. A newer one decides once a release has passed its gates
+/// with it.
+async fn deciding(
+    connection: &mut Connection,
+    initiative: &str,
+    newest: ValueModelSpec,
+    champion: Option<&RoutedModel>,
+) -> Result<ValueModelSpec, AppError> {
+    let Some(champion) = champion else { return Ok(newest) };
+    let release = greenlight_store::release::get(connection, &champion.release).await?;
+    let version = release.map_or(1, |release| release.value_version);
+    let versions = value_version::all(connection, initiative, &newest).await?;
+    let found = versions.into_iter().find(|known| known.version == version);
+    Ok(found.map_or(newest, |known| known.spec))
 }
 
 /// A model beside the champion that cannot be loaded is left out: it must never keep a champion from being taken back.

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::lake::log::{LogExtent, LogFilter, LogRow, LoggedOutcome, MAX_PAGE, Window};
 use crate::live::LiveEndpoint;
 use crate::valuation::{self, Worth};
+use crate::value_version::Valuer;
 use crate::{App, AppError, allow};
 
 /// Days before the newest event that are shown when nobody says otherwise.
@@ -185,10 +186,11 @@ async fn settled(app: &App, live: &Arc<LiveEndpoint>, row: &LogRow) -> Result<Op
         return Ok(None);
     }
     let initiative = greenlight_store::initiative::get(&mut connection, &live.spec.initiative).await?;
-    drop(connection);
     let Some(initiative) = initiative else { return Ok(None) };
+    let valuer = Valuer::load(&mut connection, live).await?;
+    drop(connection);
     let outcome = (initiative.value.outcome.as_str(), cursor.outcome_segment);
-    valuation::of_prediction(app, live, outcome, (row.id, row.at)).await
+    valuation::of_prediction(app, valuer, outcome, (row.id, row.at)).await
 }
 
 /// The cells of one row by name, as JSON; missing values and numbers that JSON cannot write are `null`.

@@ -1,6 +1,6 @@
 //! Reconciling the ledger: what is booked of each day against a recomputation from the raw events, to the cent.
 //!
-//! The recomputation takes the same predictions, the newest outcomes that were settled and the value model in force, and
+//! The recomputation takes the same predictions, the newest outcomes that were settled and the value models that count them, and
 //! knows nothing of what settle runs did before. It reads a day at a time and changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::lake::Asked;
 use crate::live::LiveEndpoint;
 use crate::valuation;
+use crate::value_version::Valuer;
 use crate::{App, AppError, allow};
 
 /// Most differences of an answer; all are counted.
@@ -134,6 +135,7 @@ pub async fn reconcile(
     let initiative = greenlight_store::initiative::get(&mut connection, &live.spec.initiative)
         .await?
         .ok_or_else(|| AppError::not_found("initiative", &live.spec.initiative, ""))?;
+    let valuer = Arc::new(Valuer::load(&mut connection, &live).await?);
     let stored = greenlight_store::ledger::statistics(&mut connection, endpoint, None).await?;
     let until = days.until.map_or(cursor.settled_until, |until| Micros::from_day(until.day()));
     let mut found = Reconciliation::empty(&live, until.min(cursor.settled_until));
@@ -148,7 +150,7 @@ pub async fn reconcile(
     if asked_first < booked_first.min(found.until) {
         // What lies before the first day that is booked would be missing from the ledger altogether.
         let before = (asked_first, booked_first.min(found.until));
-        reconcile_day(app, &live, outcome, before, &[], &mut found).await?;
+        reconcile_day(app, &valuer, outcome, before, &[], &mut found).await?;
     }
     let mut day = booked_first.max(asked_first).day();
     let erased = greenlight_store::ledger::erased(&mut connection, endpoint).await?;
@@ -160,7 +162,7 @@ pub async fn reconcile(
         }
         let range = (Micros::from_day(day), Micros::from_day(day + 1).min(found.until));
         let stored = by_day.remove(&day).unwrap_or_default();
-        let units = reconcile_day(app, &live, outcome, range, &stored, &mut found).await?;
+        let units = reconcile_day(app, &valuer, outcome, range, &stored, &mut found).await?;
         postings_of_day(&mut connection, endpoint, (day, units), &mut found).await?;
         day += 1;
     }
@@ -176,7 +178,7 @@ type Key = (String, String, u8);
 /// Values the predictions of a range again and compares the statistics; what comes out, for the postings.
 async fn reconcile_day(
     app: &App,
-    live: &Arc<LiveEndpoint>,
+    valuer: &Arc<Valuer>,
     (outcome, segment): (&str, i64),
     (from, until): (Micros, Micros),
     stored: &[StatisticRow],
@@ -188,10 +190,10 @@ async fn reconcile_day(
         until,
         segment,
         since: None,
-        reads: live.value.reads(),
+        reads: valuer.reads(),
         distinct: false,
     };
-    let valuation::Sums { rows: fresh, predictions } = valuation::sum(app, live, asked).await?;
+    let valuation::Sums { rows: fresh, predictions } = valuation::sum(app, valuer, asked).await?;
     found.predictions += predictions;
     found.days += u64::from(!fresh.is_empty() || !stored.is_empty());
     let keyed = |rows: &[StatisticRow]| -> BTreeMap<(i32, Key), DayStatistics> {

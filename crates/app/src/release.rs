@@ -63,6 +63,7 @@ pub async fn submit(app: &App, actor: &Actor, mut request: SubmitRelease) -> Res
     let judged = gather(app, &request).await?;
     let (model, model_version) = (judged.model.name.clone(), judged.model.version);
     let policy = judged.endpoint.policy.clone();
+    let value_version = judged.value_version;
     let results = before_traffic(app, judged).await?;
     let passed = results.iter().all(|r| r.passed);
     let stopped_by = results.iter().find(|r| !r.passed).map(|r| format!("{} gate: {}", r.gate, r.summary));
@@ -80,6 +81,7 @@ pub async fn submit(app: &App, actor: &Actor, mut request: SubmitRelease) -> Res
         step_since: None,
         reason: stopped_by,
         submitted_at: app.clock.now(),
+        value_version,
     };
     greenlight_store::release::insert(&mut transaction, &release, number).await?;
     for result in &results {
@@ -109,7 +111,9 @@ async fn gather(app: &App, request: &SubmitRelease) -> Result<Judged, AppError> 
         .await?
         .ok_or_else(|| AppError::not_found("dataset", &endpoint.dataset, ""))?;
     let policy = policy_of(&mut connection, &endpoint.policy).await?;
-    Ok(Judged { model, endpoint, initiative, dataset, policy })
+    let value_version =
+        crate::value_version::newest(&mut connection, &endpoint.initiative, &initiative.value).await?.version;
+    Ok(Judged { model, endpoint, initiative, dataset, policy, value_version })
 }
 
 pub(crate) async fn policy_of(

@@ -12,6 +12,7 @@ use greenlight_domain::cost;
 use greenlight_domain::evidence::Grade;
 use greenlight_domain::initiative::InitiativeSpec;
 use greenlight_domain::ledger::{Posting, PostingKind, minor_of_micros};
+use greenlight_domain::money::Currency;
 use greenlight_domain::prediction::Variant;
 use greenlight_domain::role::{Action, Actor};
 use greenlight_domain::time::Micros;
@@ -25,6 +26,7 @@ use crate::audit::new_id;
 use crate::lake::Asked;
 use crate::live::LiveEndpoint;
 use crate::valuation::{self, Sums};
+use crate::value_version::Valuer;
 use crate::{App, AppError, allow};
 
 /// What a settle did.
@@ -57,7 +59,7 @@ pub async fn settle(app: &App, actor: &Actor, endpoint: &str) -> Result<Settled,
             corrected: 0,
         });
     };
-    let sums = run.sum(app, &live).await?;
+    let sums = run.sum(app, &run.valuer).await?;
     book(app, actor, &live, &run, &sums).await?;
     // The endpoint may have been published anew meanwhile.
     for published in app.live.get(endpoint).iter().chain([&live]) {
@@ -76,6 +78,7 @@ struct Run {
     before: SettleCursor,
     after: SettleCursor,
     initiative: InitiativeSpec,
+    valuer: Arc<Valuer>,
 }
 
 /// What a run found.
@@ -92,7 +95,7 @@ async fn cursor_of(app: &App, endpoint: &str) -> Result<SettleCursor, AppError> 
 }
 
 /// Reads how far the endpoint is settled and how far it can be; `None` when there is nothing to do.
-async fn set_out(app: &App, live: &LiveEndpoint) -> Result<Option<Run>, AppError> {
+async fn set_out(app: &App, live: &Arc<LiveEndpoint>) -> Result<Option<Run>, AppError> {
     let sealed = app.lake.seal(&live.name).await?;
     let before = cursor_of(app, &live.name).await?;
     let mut connection = app.store.read().await?;
@@ -111,18 +114,19 @@ async fn set_out(app: &App, live: &LiveEndpoint) -> Result<Option<Run>, AppError
         outcome_segment: sealed.max(before.outcome_segment),
         ..before
     };
-    Ok(Some(Run { before, after, initiative }))
+    let valuer = Arc::new(Valuer::load(&mut connection, live).await?);
+    Ok(Some(Run { before, after, initiative, valuer }))
 }
 
 impl Run {
-    async fn sum(&self, app: &App, live: &Arc<LiveEndpoint>) -> Result<Found, AppError> {
+    async fn sum(&self, app: &App, valuer: &Arc<Valuer>) -> Result<Found, AppError> {
         let matured = Asked {
             outcome: self.initiative.value.outcome.clone(),
             from: self.before.settled_until,
             until: self.after.settled_until,
             segment: self.after.outcome_segment,
             since: None,
-            reads: live.value.reads(),
+            reads: valuer.reads(),
             distinct: false,
         };
         let changed = Asked {
@@ -133,9 +137,9 @@ impl Run {
         };
         let mut corrected = Sums::default();
         if self.after.outcome_segment > self.before.outcome_segment {
-            corrected = valuation::sum(app, live, changed).await?;
+            corrected = valuation::sum(app, valuer, changed).await?;
         }
-        Ok(Found { matured: valuation::sum(app, live, matured).await?, corrected })
+        Ok(Found { matured: valuation::sum(app, valuer, matured).await?, corrected })
     }
 
     /// The cursor after this run, with the days for which costs are due now.
@@ -189,11 +193,7 @@ async fn book(
         greenlight_store::ledger::add_statistics(&mut transaction, &live.name, row).await?;
     }
     postings.extend(earned_of(&mut transaction, &live.name, after.run, &rows).await?);
-    for posting in &postings {
-        let now = app.clock.now();
-        greenlight_store::ledger::post(&mut transaction, &new_id(), posting, live.value.currency, now)
-            .await?;
-    }
+    post_all(app, &mut transaction, &postings, live.value.currency).await?;
     let predictions = found.matured.predictions + found.corrected.predictions;
     let detail = json!({ "run": after.run, "until": after.settled_until, "rows": predictions });
     app.audit(&mut transaction, actor, "ledger.settle", &live.name, detail).await?;
@@ -201,8 +201,22 @@ async fn book(
     Ok(())
 }
 
+/// Writes postings.
+pub(crate) async fn post_all(
+    app: &App,
+    transaction: &mut Transaction,
+    postings: &[Posting],
+    currency: Currency,
+) -> Result<(), AppError> {
+    let now = app.clock.now();
+    for posting in postings {
+        greenlight_store::ledger::post(transaction, &new_id(), posting, currency, now).await?;
+    }
+    Ok(())
+}
+
 /// Gross money by release, variant and day.
-fn gross_of(endpoint: &str, run: i64, rows: &[&StatisticRow]) -> Vec<Posting> {
+pub(crate) fn gross_of(endpoint: &str, run: i64, rows: &[&StatisticRow]) -> Vec<Posting> {
     let mut gross: BTreeMap<(&str, Variant, i32), i64> = BTreeMap::new();
     for row in rows {
         let sum = gross.entry((&row.release, row.variant, row.statistics.day)).or_default();
@@ -226,7 +240,7 @@ fn gross_of(endpoint: &str, run: i64, rows: &[&StatisticRow]) -> Vec<Posting> {
 
 /// What each release earned on the days of this run, less what is booked already: the postings of a day always add up to
 /// the day's earnings rounded once, however many runs wrote them.
-async fn earned_of(
+pub(crate) async fn earned_of(
     transaction: &mut Transaction,
     endpoint: &str,
     run: i64,

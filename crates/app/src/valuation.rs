@@ -1,6 +1,6 @@
 //! Valuing predictions with their outcomes and adding them up by release, variant, split and day.
 //!
-//! A sum is a function of the sealed events and the value model alone: asked twice, it says the same. It keeps the sums
+//! A sum is a function of the sealed events and the value models alone: asked twice, it says the same. It keeps the sums
 //! and never the rows, so its memory does not grow with the log. Refuses to book anything.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use greenlight_store::ledger::StatisticRow;
 use serde::Serialize;
 
 use crate::lake::{Asked, JoinedBatch, JoinedRow, LakeError};
-use crate::live::LiveEndpoint;
+use crate::value_version::Valuer;
 use crate::{App, AppError};
 
 /// What one prediction was worth.
@@ -40,17 +40,18 @@ pub(crate) struct Sums {
 
 /// Adds up what is asked for. With [`Asked::since`], the sums are changes: what a prediction is worth now less what it
 /// was worth then, and no unit is counted again.
-pub(crate) async fn sum(app: &App, live: &Arc<LiveEndpoint>, asked: Asked) -> Result<Sums, AppError> {
+pub(crate) async fn sum(app: &App, valuer: &Arc<Valuer>, asked: Asked) -> Result<Sums, AppError> {
     for distinct in [false, true] {
         let adder = Arc::new(Adder {
-            live: Arc::clone(live),
+            valuer: Arc::clone(valuer),
             only_changes: asked.since.is_some(),
             sums: Mutex::default(),
             failure: Mutex::default(),
         });
         let taker = Arc::clone(&adder);
         let asked = Asked { distinct, ..asked.clone() };
-        let joined = app.lake.joined(&live.name, &asked, Arc::new(move |batch| taker.take(&batch))).await;
+        let joined =
+            app.lake.joined(&valuer.live.name, &asked, Arc::new(move |batch| taker.take(&batch))).await;
         match joined {
             // Rare: a client that never got its answer sent again. Only then are ids remembered.
             Err(LakeError::Repeated(_)) if !distinct => {}
@@ -64,7 +65,7 @@ pub(crate) async fn sum(app: &App, live: &Arc<LiveEndpoint>, asked: Asked) -> Re
 /// What the ledger says of one prediction, when it is settled: by the outcomes of segments up to `segment`.
 pub(crate) async fn of_prediction(
     app: &App,
-    live: &Arc<LiveEndpoint>,
+    valuer: Valuer,
     (outcome, segment): (&str, i64),
     (id, at): (PredictionId, Micros),
 ) -> Result<Option<Worth>, AppError> {
@@ -74,21 +75,21 @@ pub(crate) async fn of_prediction(
         until: Micros(at.0.saturating_add(1)),
         segment,
         since: None,
-        reads: live.value.reads(),
+        reads: valuer.reads(),
         distinct: true,
     };
     let found: Arc<Mutex<Option<Result<Worth, AppError>>>> = Arc::default();
-    let (slot, valuing) = (Arc::clone(&found), Arc::clone(live));
+    let (slot, name) = (Arc::clone(&found), Arc::clone(&valuer.live.name));
     let take = move |batch: JoinedBatch| {
         let Some(index) = batch.rows.iter().position(|row| row.id == id) else {
             return ControlFlow::Continue(());
         };
         let row = &batch.rows[index];
-        let worth = worth(&valuing, &batch, index, row.outcome);
+        let worth = worth(&valuer, &batch, index, row.outcome);
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(worth);
         ControlFlow::Break(())
     };
-    app.lake.joined(&live.name, &asked, Arc::new(take)).await?;
+    app.lake.joined(&name, &asked, Arc::new(take)).await?;
     let worth = found.lock().unwrap_or_else(PoisonError::into_inner).take();
     worth.transpose()
 }
@@ -97,7 +98,7 @@ type Key = (Option<Arc<str>>, Variant, u8, i32);
 
 /// Adds batches from several threads.
 struct Adder {
-    live: Arc<LiveEndpoint>,
+    valuer: Arc<Valuer>,
     only_changes: bool,
     sums: Mutex<(BTreeMap<Key, DayStatistics>, u64)>,
     failure: Mutex<Option<AppError>>,
@@ -119,10 +120,10 @@ impl Adder {
         let mut local: Vec<(Key, DayStatistics)> = Vec::new();
         let mut predictions = 0;
         for (index, row) in batch.rows.iter().enumerate() {
-            let new = worth(&self.live, batch, index, row.outcome)?;
+            let new = worth(&self.valuer, batch, index, row.outcome)?;
             let mut old = None;
             if self.only_changes {
-                let before = worth(&self.live, batch, index, row.outcome_before)?;
+                let before = worth(&self.valuer, batch, index, row.outcome_before)?;
                 if (before.value_minor, before.positive) == (new.value_minor, new.positive) {
                     continue;
                 }
@@ -193,7 +194,7 @@ fn add_to(day: &mut DayStatistics, row: &JoinedRow, new: Worth, old: Option<Wort
 
 /// What one row of a batch is worth with that outcome.
 fn worth(
-    live: &LiveEndpoint,
+    valuer: &Valuer,
     batch: &JoinedBatch,
     index: usize,
     outcome: Option<f64>,
@@ -201,7 +202,7 @@ fn worth(
     let row = &batch.rows[index];
     // An outcome that did not come within the window did not happen.
     let outcome = outcome.unwrap_or(0.0);
-    let value_minor = live.value.value_minor(Valued {
+    let value_minor = valuer.at(row.at).value_minor(Valued {
         frame: &batch.features,
         row: index,
         probability: row.probability,
@@ -217,7 +218,7 @@ fn worth(
         let agree = row
             .champion_decision
             .as_deref()
-            .is_none_or(|decision| decision == live.holdout_decision.as_ref());
+            .is_none_or(|decision| decision == valuer.live.holdout_decision.as_ref());
         Some(earned_minor(row.variant, row.champion_propensity, agree, value_minor)?)
     } else {
         None

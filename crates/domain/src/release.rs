@@ -130,6 +130,10 @@ impl fmt::Display for Stage {
     }
 }
 
+fn first_version() -> i64 {
+    1
+}
+
 /// A release as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Release {
@@ -155,6 +159,9 @@ pub struct Release {
     pub reason: Option<String>,
     /// When it was submitted.
     pub submitted_at: Micros,
+    /// Version of the value model that it was judged by, and decides by.
+    #[serde(default = "first_version")]
+    pub value_version: i64,
 }
 
 /// One person's recorded decision.
@@ -223,6 +230,7 @@ mod tests {
             step_since: None,
             reason: None,
             submitted_at: Micros(0),
+            value_version: 1,
         }
     }
 

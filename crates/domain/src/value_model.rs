@@ -9,6 +9,7 @@ use crate::DomainError;
 use crate::expression::{Cell, Expression, Kind, Scope};
 use crate::frame::{Column, ColumnType, Field, Frame};
 use crate::money::{Currency, is_bookable, minor_from_major};
+use crate::time::Micros;
 
 /// A value model as its owner writes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,36 @@ pub struct ValueModelSpec {
     pub decisions: Vec<String>,
     /// Days after a prediction within which an outcome counts; after that an absent outcome is read as 0.
     pub window_days: u16,
+}
+
+/// A stretch of event time whose predictions one version of the value model values, until the next one begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Period {
+    /// Its first event time.
+    pub from: Micros,
+    /// Which version.
+    pub version: i64,
+}
+
+/// The periods after `version` has taken over from `from` on, and until `until` when there is one. `periods` are in
+/// order; before the first of them, version 1 counts.
+///
+/// Worked example: version 1 throughout, restated by version 2 from 10 until 20, makes 1, 2 from 10, 1 from 20.
+pub fn taken_over(periods: &[Period], (from, until): (Micros, Option<Micros>), version: i64) -> Vec<Period> {
+    let mut after: Vec<Period> = periods.iter().copied().filter(|period| period.from < from).collect();
+    after.push(Period { from, version });
+    if let Some(until) = until {
+        after.push(Period { from: until, version: version_at(periods, until) });
+        after.extend(periods.iter().filter(|period| period.from > until));
+    }
+    after.dedup_by(|next, before| next.version == before.version);
+    after
+}
+
+/// The version that values predictions of that time.
+pub fn version_at(periods: &[Period], at: Micros) -> i64 {
+    let begun = periods.partition_point(|period| period.from <= at);
+    begun.checked_sub(1).and_then(|last| periods.get(last)).map_or(1, |period| period.version)
 }
 
 /// A checked value model, ready to value rows and to decide.
@@ -296,6 +327,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_version_takes_over_a_period_and_gives_it_back() {
+        let period = |from, version| Period { from: Micros(from), version };
+        let span = |from, until| (Micros(from), Some(Micros(until)));
+        let restated = taken_over(&[], span(10, 20), 2);
+        assert_eq!(restated, [period(10, 2), period(20, 1)]);
+        assert_eq!([5, 10, 19, 20].map(|at| version_at(&restated, Micros(at))), [1, 2, 2, 1]);
+        let onward = taken_over(&restated, (Micros(30), None), 3);
+        assert_eq!(onward, [period(10, 2), period(20, 1), period(30, 3)]);
+        // Over several periods and into one; the rest stays as it is.
+        assert_eq!(taken_over(&onward, span(15, 35), 3), [period(10, 2), period(15, 3)]);
+        assert_eq!(taken_over(&onward, span(0, 20), 4), [period(0, 4), period(20, 1), period(30, 3)]);
+        assert_eq!(taken_over(&onward, span(12, 15), 2), [period(10, 2), period(20, 1), period(30, 3)]);
     }
 
     #[test]

@@ -111,5 +111,6 @@ fn migrator(sqlite: bool) -> Migrator {
     }
     steps.push(step(14, "earned micros", include_str!("../migrations/0014_earned_micros.sql")));
     steps.push(step(15, "runs without intent", include_str!("../migrations/0015_runs_without_intent.sql")));
+    steps.push(step(16, "value versions", include_str!("../migrations/0016_value_versions.sql")));
     Migrator { migrations: Cow::from(steps), ..Migrator::DEFAULT }
 }

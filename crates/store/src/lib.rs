@@ -38,6 +38,7 @@ pub mod run_tag;
 pub mod tag;
 pub mod token;
 pub mod training;
+pub mod value_version;
 pub mod webhook;
 
 mod connect;

@@ -5,7 +5,7 @@ use greenlight_domain::time::Micros;
 
 use crate::{Connection, StoreError};
 
-type Row = (String, String, String, i64, String, String, String, i64, Option<i64>, Option<String>, i64);
+type Row = (String, String, String, i64, String, String, String, i64, Option<i64>, Option<String>, i64, i64);
 
 fn read(row: Row) -> Result<Release, StoreError> {
     Ok(Release {
@@ -20,6 +20,7 @@ fn read(row: Row) -> Result<Release, StoreError> {
         step_since: row.8.map(Micros),
         reason: row.9,
         submitted_at: Micros(row.10),
+        value_version: row.11,
     })
 }
 
@@ -37,7 +38,7 @@ pub async fn next_number(connection: &mut Connection, endpoint: &str) -> Result<
 pub async fn insert(connection: &mut Connection, release: &Release, number: i64) -> Result<(), StoreError> {
     sqlx::query(
         "insert into release (id, endpoint, number, model, model_version, policy, author, stage, step, step_since, \
-         reason, submitted_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         reason, submitted_at, value_version) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(&release.id)
     .bind(&release.endpoint)
@@ -51,6 +52,7 @@ pub async fn insert(connection: &mut Connection, release: &Release, number: i64)
     .bind(release.step_since.map(|t| t.0))
     .bind(release.reason.as_deref())
     .bind(release.submitted_at.0)
+    .bind(release.value_version)
     .execute(connection)
     .await?;
     Ok(())
@@ -59,7 +61,7 @@ pub async fn insert(connection: &mut Connection, release: &Release, number: i64)
 /// The release of that id.
 pub async fn get(connection: &mut Connection, id: &str) -> Result<Option<Release>, StoreError> {
     let row: Option<Row> = sqlx::query_as(
-        "select id, endpoint, model, model_version, policy, author, stage, step, step_since, reason, submitted_at \
+        "select id, endpoint, model, model_version, policy, author, stage, step, step_since, reason, submitted_at, value_version \
          from release where id = $1",
     )
     .bind(id)
@@ -74,14 +76,14 @@ pub async fn list(connection: &mut Connection, endpoint: Option<&str>) -> Result
         match endpoint {
             Some(endpoint) => sqlx::query_as(
                 "select id, endpoint, model, model_version, policy, author, stage, step, step_since, reason, \
-                 submitted_at from release where endpoint = $1 order by number desc",
+                 submitted_at, value_version from release where endpoint = $1 order by number desc",
             )
             .bind(endpoint)
             .fetch_all(connection)
             .await?,
             None => sqlx::query_as(
                 "select id, endpoint, model, model_version, policy, author, stage, step, step_since, reason, \
-                 submitted_at from release order by submitted_at desc, id desc",
+                 submitted_at, value_version from release order by submitted_at desc, id desc",
             )
             .fetch_all(connection)
             .await?,
@@ -96,7 +98,7 @@ pub async fn of_model(
     limit: i64,
 ) -> Result<Vec<Release>, StoreError> {
     let rows: Vec<Row> = sqlx::query_as(
-        "select id, endpoint, model, model_version, policy, author, stage, step, step_since, reason, submitted_at \
+        "select id, endpoint, model, model_version, policy, author, stage, step, step_since, reason, submitted_at, value_version \
          from release where model = $1 order by submitted_at desc, id desc limit $2",
     )
     .bind(model)

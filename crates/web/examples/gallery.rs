@@ -13,7 +13,9 @@ mod research_fixtures;
 use std::io;
 use std::path::Path;
 
-use fixtures::{ab_test, actor, endpoint, endpoint_line, figure, initiative, release, release_view};
+use fixtures::{
+    ab_test, actor, endpoint, endpoint_line, figure, initiative, release, release_view, value_history,
+};
 use greenlight_domain::evidence::Grade;
 use greenlight_domain::release::Stage;
 use greenlight_domain::role::Role;
@@ -54,8 +56,15 @@ fn gallery() -> Vec<(&'static str, Markup)> {
     vec![
         ("portfolio", pages::portfolio::page(&views, &bo)),
         ("portfolio-empty", pages::portfolio::page(&[], &bo)),
-        ("initiative", pages::initiative::page(&views[0], &bo)),
-        ("initiative-early", pages::initiative::page(&views[2], &bo)),
+        (
+            "initiative",
+            pages::initiative::page(
+                &views[0],
+                &value_history(&["10 * outcomes.bought - 5", "9 * outcomes.bought - 5"]),
+                &bo,
+            ),
+        ),
+        ("initiative-early", pages::initiative::page(&views[2], &value_history(&[]), &bo)),
         ("release-approval", pages::release::page(&approval, &bo, None)),
         ("release-stopped", pages::release::page(&release_view(Stage::Stopped), &bo, None)),
         ("release-live", pages::release::page(&release_view(Stage::Live), &bo, None)),

@@ -9,6 +9,7 @@ use greenlight_app::endpoint::{EndpointLine, EndpointView};
 use greenlight_app::lake::Erased;
 use greenlight_app::ledger::LedgerView;
 use greenlight_app::reconciliation::{self, Days, Reconciliation};
+use greenlight_app::restatement::{self, Restate, Restated};
 use greenlight_app::settle::Settled;
 use greenlight_app::{endpoint, erase, ledger, settle};
 
@@ -16,6 +17,7 @@ use super::Answer;
 use super::prediction::parsed;
 use crate::ApiState;
 use crate::auth::Caller;
+use crate::body::Body;
 
 pub(crate) fn router() -> Router<ApiState> {
     Router::new()
@@ -24,6 +26,7 @@ pub(crate) fn router() -> Router<ApiState> {
         .route("/endpoints/{name}/settle", post(settle_now))
         .route("/endpoints/{name}/ledger", get(show_ledger))
         .route("/endpoints/{name}/ledger/verification", get(verify_ledger))
+        .route("/endpoints/{name}/ledger/restatements", post(restate_ledger))
         .route("/endpoints/{name}/units/{unit}", delete(erase_unit))
 }
 
@@ -61,6 +64,15 @@ async fn show_ledger(
     Path(name): Path<String>,
 ) -> Answer<LedgerView> {
     Ok(Json(ledger::of_endpoint(&state.app, &caller.0, &name).await?))
+}
+
+async fn restate_ledger(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Body(request): Body<Restate>,
+) -> Answer<Restated> {
+    Ok(Json(restatement::restate(&state.app, &caller.0, &name, &request).await?))
 }
 
 async fn verify_ledger(

@@ -13,6 +13,8 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/v1/endpoints/calls", "viewer scientist approver operator admin"),
     ("GET", "/v1/endpoints/calls/ledger", "viewer scientist approver operator admin"),
     ("GET", "/v1/endpoints/calls/ledger/verification", "approver operator admin"),
+    ("POST", "/v1/endpoints/calls/ledger/restatements", "operator admin"),
+    ("GET", "/v1/initiatives/calls/value-versions", "viewer scientist approver operator admin"),
     ("GET", "/v1/endpoints/calls/predictions", "viewer scientist approver operator admin"),
     ("GET", "/v1/endpoints/calls/predictions/none", "viewer scientist approver operator admin"),
     ("GET", "/v1/endpoints/calls/traffic", "viewer scientist approver operator admin"),
@@ -206,7 +208,7 @@ fn body(path: &str) -> &'static str {
             r#"{"sha256": "00", "dataset": "none@1", "trained_until": "2020-01-01"}"#
         }
         p if p.ends_with("/decisions") => r#"{"approved": true}"#,
-        p if p.ends_with("/rollback") => r#"{"reason": "why"}"#,
+        p if p.ends_with("/rollback") || p.ends_with("/restatements") => r#"{"reason": "why"}"#,
         _ => "{}",
     }
 }

@@ -211,13 +211,13 @@ async fn a_prediction_in_a_settled_time_is_refused_rather_than_lost() {
 }
 
 #[tokio::test]
-async fn a_value_model_in_use_changes_only_after_its_release_has_ended() {
+async fn when_an_outcome_counts_changes_only_after_the_release_has_ended() {
     let mut world = World::begin(14).await;
     let id = world.submit("honest").await.release.id;
     let mut documents = greenlight_testkit::documents("00");
     documents.truncate(1);
     if let greenlight_domain::manifest::Document::Initiative { spec, .. } = &mut documents[0] {
-        spec.value.expression = "CASE WHEN decision = 'call' THEN 99 ELSE 0 END".into();
+        spec.value.window_days += 1;
     }
     world.bring_to_rollout(&id).await;
     let refused = greenlight_app::apply::apply(world.app(), &dana(), &documents).await.unwrap_err();

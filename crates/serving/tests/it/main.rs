@@ -9,4 +9,5 @@ mod log;
 mod loop_;
 mod reconciliation;
 mod releases;
+mod restatement;
 mod world;

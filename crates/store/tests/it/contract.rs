@@ -101,6 +101,7 @@ fn a_release(number: i64) -> Release {
         step_since: None,
         reason: None,
         submitted_at: NOW.at,
+        value_version: 1,
     }
 }
 

@@ -149,6 +149,7 @@ pub(crate) async fn releases_are_found_by_model(store: &Store) {
             step_since: None,
             reason: None,
             submitted_at: Micros(number),
+            value_version: 1,
         };
         release::insert(&mut tx, &one, number).await.unwrap();
     }

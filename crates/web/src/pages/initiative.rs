@@ -9,6 +9,7 @@ use axum::response::Response;
 use axum::routing::get;
 use greenlight_app::App;
 use greenlight_app::initiative::{InitiativeView, view as find};
+use greenlight_app::value_version::{self, ValueHistory};
 use greenlight_domain::evidence::Grade;
 use greenlight_domain::ledger::{Figure, ForecastPoint};
 use greenlight_domain::money::Currency;
@@ -31,7 +32,12 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 }
 
 async fn show(State(app): State<Arc<App>>, Session(actor): Session, Path(name): Path<String>) -> Response {
-    answer(&actor, find(&app, &actor, &name).await.map(|view| page(&view, &actor)))
+    let found = async {
+        let view = find(&app, &actor, &name).await?;
+        let history = value_version::history(&app, &actor, &name).await?;
+        Ok((view, history))
+    };
+    answer(&actor, found.await.map(|(view, history)| page(&view, &history, &actor)))
 }
 
 /// The money of an initiative over all its endpoints.
@@ -84,7 +90,7 @@ impl Money {
 }
 
 /// The page.
-pub fn page(view: &InitiativeView, actor: &Actor) -> Markup {
+pub fn page(view: &InitiativeView, history: &ValueHistory, actor: &Actor) -> Markup {
     let money = Money::of(view);
     let title = format!("What has “{}” earned?", view.spec.title);
     let body = html! {
@@ -97,7 +103,7 @@ pub fn page(view: &InitiativeView, actor: &Actor) -> Markup {
             (initiative_case::problem(view))
             (initiative_case::business_case(view))
         }
-        (initiative_case::value(view))
+        (initiative_case::value(view, history))
         (initiative_case::costs(view))
         p { a href={ "/hypotheses?initiative=" (percent_encoded(&view.name)) } { "What we believe here, and what was found" } }
         section {

@@ -1,6 +1,7 @@
 //! The part of an initiative's page that people wrote: problem, metric, business case, costs, value model.
 
 use greenlight_app::initiative::InitiativeView;
+use greenlight_app::value_version::ValueHistory;
 use greenlight_domain::business_case::Effect;
 use greenlight_domain::evidence::Grade;
 use greenlight_domain::ledger::Figure;
@@ -9,7 +10,7 @@ use maud::{Markup, html};
 
 use crate::components::figure::{asserted, figure, figure_to_the_cent, grade};
 use crate::components::number::decimal;
-use crate::components::{date, empty, scroll};
+use crate::components::{Tone, date, empty, notice, scroll};
 
 pub(super) fn problem(view: &InitiativeView) -> Markup {
     let metric = &view.spec.metric;
@@ -65,7 +66,7 @@ pub(super) fn business_case(view: &InitiativeView) -> Markup {
     }
 }
 
-pub(super) fn value(view: &InitiativeView) -> Markup {
+pub(super) fn value(view: &InitiativeView, history: &ValueHistory) -> Markup {
     let value = &view.spec.value;
     html! {
         section {
@@ -79,6 +80,75 @@ pub(super) fn value(view: &InitiativeView) -> Markup {
                 div.assumptions {
                     h3 { "Assumed, not measured" }
                     ul { @for assumption in &value.assumptions { li { (assumption) } } }
+                }
+            }
+            (versions(view, history))
+        }
+    }
+}
+
+/// What counted before, what decides still, and what was valued anew; nothing while there is one version.
+fn versions(view: &InitiativeView, history: &ValueHistory) -> Markup {
+    let [older @ .., newest] = history.versions.as_slice() else { return html! {} };
+    if older.is_empty() {
+        return html! {};
+    }
+    html! {
+        p { "This is version " (newest.version) ", applied by " (newest.created_by) " on " (date(newest.created_at)) "." }
+        @for endpoint in &history.endpoints {
+            @if endpoint.decides_by < newest.version {
+                (notice(Tone::Waiting, &format!(
+                    "{} still decides by version {}: a release has to pass its gates with version {} first.",
+                    endpoint.endpoint, endpoint.decides_by, newest.version
+                )))
+            }
+            @if let Some(last) = endpoint.periods.last() {
+                p.muted.small {
+                    "Version " (last.version) " counts the predictions of " (endpoint.endpoint) " from " (date(last.from))
+                    ". To count earlier ones by the newest: "
+                    code { "greenlight ledger restate " (endpoint.endpoint) " --reason … --dry-run" }
+                }
+            }
+        }
+        @if history.endpoints.iter().any(|endpoint| !endpoint.restatements.is_empty()) {
+            h3 { "Restated" }
+            (scroll("What was restated", restatements(view, history)))
+        }
+        details {
+            summary { "Earlier versions" }
+            @for version in older.iter().rev() {
+                h3 { "Version " (version.version) }
+                pre { code { (version.spec.expression) } }
+            }
+        }
+    }
+}
+
+fn restatements(view: &InitiativeView, history: &ValueHistory) -> Markup {
+    let amount = |minor: i64| {
+        let of = Figure::counted(minor, Grade::A, view.spec.value.currency);
+        figure_to_the_cent(of.minor, &of)
+    };
+    html! {
+        table.compact {
+            thead { tr {
+                th scope="col" { "On" }
+                th scope="col" { "Days" }
+                th.number scope="col" { "Version" }
+                th.number scope="col" { "Gross changed by" }
+                th.number scope="col" { "Earned changed by" }
+                th scope="col" { "Why" }
+            } }
+            tbody {
+                @for one in history.endpoints.iter().flat_map(|endpoint| &endpoint.restatements) {
+                    tr {
+                        td { (date(one.at)) }
+                        td { (date(one.from)) " to before " (date(one.until)) }
+                        td.number { (one.version) }
+                        td.number { (amount(one.gross_change_minor)) }
+                        td.number { (amount(one.incremental_change_minor)) }
+                        td { (one.reason) span.muted { " (" (one.by) ")" } }
+                    }
                 }
             }
         }

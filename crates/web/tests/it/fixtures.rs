@@ -6,6 +6,7 @@ use greenlight_app::initiative::InitiativeView;
 use greenlight_app::lake::TrafficRow;
 use greenlight_app::ledger::{LedgerView, VariantValue};
 use greenlight_app::release::ReleaseView;
+use greenlight_app::value_version::{EndpointValue, ValueHistory};
 use greenlight_domain::ab_test::Cell;
 use greenlight_domain::business_case::{BusinessCaseSpec, Effect};
 use greenlight_domain::cost::CostLine;
@@ -24,9 +25,10 @@ use greenlight_domain::release::{Approval, Release, Stage};
 use greenlight_domain::role::{Actor, Role};
 use greenlight_domain::route::{RoutedModel, Routes};
 use greenlight_domain::time::Micros;
-use greenlight_domain::value_model::ValueModelSpec;
+use greenlight_domain::value_model::{Period, ValueModelSpec};
 use greenlight_store::evidence::Evidence;
 use greenlight_store::route::RouteChange;
+use greenlight_store::value_version::{Restatement, ValueVersion};
 
 /// 2009-05-04, in days since the epoch.
 pub(crate) const FIRST_DAY: i32 = 14_368;
@@ -191,6 +193,7 @@ pub(crate) fn release(id: &str, stage: Stage) -> Release {
         step_since: stage.serves().then(|| day(40)),
         reason,
         submitted_at: day(-20),
+        value_version: 1,
     }
 }
 
@@ -436,6 +439,7 @@ pub(crate) fn endpoint() -> EndpointView {
 
 /// A test of sixty days: each day half of 80 units are treated and earn `effect` minor units more; of the treated, `lost` a
 /// day never arrived.
+#[expect(clippy::expect_used, reason = "a fixture has nobody to answer to")]
 pub(crate) fn ab_test(effect: f64, lost: i64) -> AbTestView {
     let mut cells = Vec::new();
     for after in 0..60 {
@@ -476,5 +480,40 @@ pub(crate) fn ab_test(effect: f64, lost: i64) -> AbTestView {
         settled_until: Some(day(60)),
         predictions: 5_360,
         readout: greenlight_domain::ab_test::read(&cells, &policy().rollout).expect("a sound policy"),
+    }
+}
+
+/// The history of a value model whose versions count by those expressions; the newest has restated something.
+pub(crate) fn value_history(expressions: &[&str]) -> ValueHistory {
+    let version = |(index, expression): (usize, &&str)| ValueVersion {
+        version: index as i64 + 1,
+        spec: ValueModelSpec {
+            expression: (*expression).to_owned(),
+            ..initiative("Fewer calls", None).spec.value
+        },
+        created_at: day(index as i32 * 30),
+        created_by: "Marta Nunes".into(),
+    };
+    let restatement = Restatement {
+        settle_run: 12,
+        version: expressions.len() as i64,
+        from: day(0),
+        until: day(28),
+        reason: "the margin was too high".into(),
+        gross_change_minor: -123_456,
+        incremental_change_minor: -98_765,
+        at: day(31),
+        by: "olga".into(),
+    };
+    let endpoint = EndpointValue {
+        endpoint: "calls".into(),
+        periods: vec![Period { from: day(30), version: expressions.len() as i64 }],
+        decides_by: 1,
+        restatements: if expressions.len() > 1 { vec![restatement] } else { Vec::new() },
+    };
+    ValueHistory {
+        initiative: "calls".into(),
+        versions: expressions.iter().enumerate().map(version).collect(),
+        endpoints: vec![endpoint],
     }
 }

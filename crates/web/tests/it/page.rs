@@ -6,7 +6,9 @@ use greenlight_domain::release::Stage;
 use greenlight_domain::role::Role;
 use greenlight_web::{error_page, pages};
 
-use crate::fixtures::{ab_test, actor, endpoint, endpoint_line, figure, initiative, release, release_view};
+use crate::fixtures::{
+    ab_test, actor, endpoint, endpoint_line, figure, initiative, release, release_view, value_history,
+};
 
 const HOSTILE: &str = "<script>alert('x')</script>\"><img src=x onerror=y>";
 
@@ -51,7 +53,8 @@ fn two_currencies_are_not_added() {
 #[test]
 fn an_initiative_says_first_what_it_earned() {
     let viewer = actor("vera", Role::Viewer);
-    let page = pages::initiative::page(&initiative("Fewer calls", Some(proven())), &viewer);
+    let page =
+        pages::initiative::page(&initiative("Fewer calls", Some(proven())), &value_history(&[]), &viewer);
     says(
         &page,
         &[
@@ -62,7 +65,7 @@ fn an_initiative_says_first_what_it_earned() {
             "Assumed, not measured",
         ],
     );
-    let early = pages::initiative::page(&initiative("Fewer calls", None), &viewer);
+    let early = pages::initiative::page(&initiative("Fewer calls", None), &value_history(&[]), &viewer);
     says(&early, &["Nothing earned yet", "No day has been settled yet"]);
 }
 
@@ -72,7 +75,7 @@ fn ledgers_of_several_endpoints_are_added_day_by_day() {
     let mut second = view.ledgers[0].clone();
     second.forecast.truncate(100);
     view.ledgers.push(second);
-    let page = pages::initiative::page(&view, &actor("vera", Role::Viewer));
+    let page = pages::initiative::page(&view, &value_history(&[]), &actor("vera", Role::Viewer));
     says(&page, &["€34,640", "90 % confidence sequence"]);
 }
 
@@ -167,7 +170,7 @@ fn hostile_text_stays_text() {
     let who = actor(HOSTILE, Role::Approver);
     for page in [
         pages::portfolio::page(&[view.clone()], &who),
-        pages::initiative::page(&view, &who),
+        pages::initiative::page(&view, &value_history(&["'<b>'", "1"]), &who),
         pages::release::page(&release, &who, Some(HOSTILE)),
         pages::endpoint::page(&endpoint, &who),
         pages::login::page(HOSTILE, Some(HOSTILE)),
@@ -195,4 +198,24 @@ fn an_error_page_says_what_to_do_and_hides_the_inside() {
     says(&page, &["404", "GL0003", "There is no release 'calls.9'; list them", "greenlight explain GL0003"]);
     let inside = error_page(None, &AppError::Internal("password=hunter2".into()));
     assert!(!inside.0.contains("hunter2"));
+}
+
+#[test]
+fn an_initiative_says_what_counted_before_what_decides_still_and_what_was_restated() {
+    let viewer = actor("vera", Role::Viewer);
+    let view = initiative("Fewer calls", Some(proven()));
+    let first =
+        pages::initiative::page(&view, &value_history(&["10 * outcomes.bought"]), &viewer).into_string();
+    assert!(!first.contains("This is version") && !first.contains("Restated"));
+    let history = value_history(&["10 * outcomes.bought", "9 * outcomes.bought"]);
+    let page = pages::initiative::page(&view, &history, &viewer).into_string();
+    for words in [
+        "This is version 2",
+        "calls still decides by version 1",
+        "the margin was too high",
+        "10 * outcomes.bought",
+        "greenlight ledger restate calls",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
 }
