@@ -18,6 +18,7 @@
 //! | what does a policy do where units cannot be split | [`switchback`] | Bell & McCaffrey 2002; Newey & West 1987 |
 //! | does the effect last | [`novelty`] | Birge 1932; Kohavi, Tang & Xu 2020 |
 //! | what will arrive yet, and how mature is a day | [`delay`] | Kaplan & Meier 1958; Lagakos et al. 1988; Mack 1993 |
+//! | which action next, with what chance | [`bandit`] | Thompson 1933; Li et al. 2010; Agrawal & Goyal 2013 |
 //! | what would another policy have earned | [`off_policy`] | Dudík et al. 2011; Wang et al. 2017; Su et al. 2020 |
 //! | does the score rank | [`ranking`] | Mann & Whitney 1947; Hanley & McNeil 1982 |
 //! | is the score a probability | [`calibration`] | Brier 1950; Good 1952; Naeini et al. 2015 |
@@ -27,6 +28,7 @@
 //!
 //! Every fallible function answers with [`StatsError`]; every interval is an [`Interval`].
 
+pub mod bandit;
 pub mod bootstrap;
 pub mod calibration;
 pub mod confidence_sequence;

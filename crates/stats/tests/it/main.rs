@@ -1,5 +1,6 @@
 //! What the public functions promise: known answers of other programs, properties, and simulations.
 
+mod bandit;
 mod cuped;
 mod delay;
 mod health;
