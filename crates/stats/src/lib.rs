@@ -20,6 +20,7 @@
 //! | what will arrive yet, and how mature is a day | [`delay`] | Kaplan & Meier 1958; Lagakos et al. 1988; Mack 1993 |
 //! | which action next, with what chance | [`bandit`] | Thompson 1933; Li et al. 2010; Agrawal & Goyal 2013 |
 //! | what would another policy have earned | [`off_policy`] | Dudík et al. 2011; Wang et al. 2017; Su et al. 2020 |
+//! | do two measurements go together | [`correlation`] | Fisher 1921; Knight 1966; Bonett & Wright 2000 |
 //! | does the score rank | [`ranking`] | Mann & Whitney 1947; Hanley & McNeil 1982 |
 //! | is the score a probability | [`calibration`] | Brier 1950; Good 1952; Naeini et al. 2015 |
 //! | has the input moved | [`drift`] | Siddiqi 2006 |
@@ -32,6 +33,7 @@ pub mod bandit;
 pub mod bootstrap;
 pub mod calibration;
 pub mod confidence_sequence;
+pub mod correlation;
 pub mod cuped;
 pub mod delay;
 pub mod drift;

@@ -1,6 +1,7 @@
 //! What the public functions promise: known answers of other programs, properties, and simulations.
 
 mod bandit;
+mod correlation;
 mod cuped;
 mod delay;
 mod health;
