@@ -1,6 +1,7 @@
 //! What the public functions promise: known answers of other programs, properties, and simulations.
 
 mod bandit;
+mod confidence_sequence;
 mod correlation;
 mod cuped;
 mod delay;
