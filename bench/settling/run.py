@@ -78,7 +78,7 @@ class Server:
 
 def fill(chosen, data, *arguments):
     lake = data / "lake"
-    done = subprocess.run([chosen.fill, lake, *map(str, arguments)], check=True, capture_output=True, text=True)
+    done = subprocess.run([chosen.fill, lake, *map(str, arguments)], check=True, stdout=subprocess.PIPE, text=True)
     say(done.stdout.strip())
 
 
@@ -88,7 +88,10 @@ def prepare(chosen, data):
         server = Server(chosen.greenlight, data, stack)
         command = [chosen.greenlight, "apply", "-f", BANK, "--url", server.url, "--token", server.token]
         subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
-        row = {"client_id": "last", "contacted_at": "2026-04-17", "age": 40, "balance": 0, "campaign": 1, "job": "services", "contact": "cellular"}
+        texts = ("contact", "default", "education", "housing", "job", "loan", "marital", "month", "poutcome")
+        numbers = ("age", "balance", "campaign", "day", "pdays", "previous")
+        features = {name: "unknown" for name in texts} | {name: 0 for name in numbers}
+        row = features | {"client_id": "last", "contacted_at": "2026-04-17"}
         answer = server.ask(f"/endpoints/{ENDPOINT}/invocations", {"dataframe_records": [row]})
         pathlib.Path(f"{data}.last").write_text(json.dumps(answer))
     say(f"{chosen.predictions:,} predictions")

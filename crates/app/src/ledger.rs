@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use greenlight_domain::business_case::BusinessCaseSpec;
 use greenlight_domain::evidence::Grade;
 use greenlight_domain::ledger::{
-    DayStatistics, Figure, ForecastPoint, PostingKind, earned_total, forecast_against_actual,
+    DayStatistics, Figure, ForecastPoint, PostingKind, RunRate, earned_total, forecast_against_actual,
+    run_rate,
 };
 use greenlight_domain::money::Currency;
 use greenlight_domain::policy::RolloutPolicy;
@@ -53,6 +54,8 @@ pub struct LedgerView {
     pub net: Option<Figure>,
     /// By variant.
     pub variants: Vec<VariantValue>,
+    /// Incremental money at the pace of the newest matured weeks; absent before there is a whole one.
+    pub run_rate: Option<RunRate>,
     /// Predictions with an event time before this are settled.
     pub settled_until: Option<Micros>,
     /// Event time of the first settled day.
@@ -101,6 +104,7 @@ pub async fn of_endpoint(app: &App, actor: &Actor, endpoint: &str) -> Result<Led
         grade: Grade::D,
         ..figure
     });
+    let days: Vec<DayStatistics> = rows.iter().map(|row| row.statistics.clone()).collect();
     Ok(LedgerView {
         gross: Figure::counted(sum(PostingKind::Gross), Grade::A, currency),
         incremental,
@@ -109,6 +113,7 @@ pub async fn of_endpoint(app: &App, actor: &Actor, endpoint: &str) -> Result<Led
         cost: Figure::counted(cost, Grade::D, currency),
         net,
         variants: by_variant(&rows, currency),
+        run_rate: run_rate(&days, cursor.settled_until, policy.alpha, currency),
         settled_until: (cursor.settled_until > Micros(0)).then_some(cursor.settled_until),
         since: rows.first().map(|r| Micros::from_day(r.statistics.day)),
         matured: rows.iter().map(|r| r.statistics.units.max(0) as u64).sum(),

@@ -36,6 +36,7 @@ mod model_cache;
 pub mod model_overview;
 pub mod openlineage;
 pub mod outcome;
+pub mod posting;
 pub mod prediction;
 pub mod reconciliation;
 pub mod registered_history;

@@ -1,9 +1,12 @@
 //! Evidence: the immutable result of a gate, and the grade of a money figure.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::DomainError;
 
 /// How a money figure is known. Only [`Grade::A`] counts as earned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -27,6 +30,17 @@ impl Grade {
             Self::C => "backtest on history",
             Self::D => "asserted in a business case",
         }
+    }
+}
+
+impl FromStr for Grade {
+    type Err = DomainError;
+
+    fn from_str(letter: &str) -> Result<Self, Self::Err> {
+        let all = [Self::A, Self::B, Self::C, Self::D];
+        all.into_iter().find(|grade| grade.to_string() == letter).ok_or_else(|| {
+            DomainError::invalid("grade", format!("'{letter}' is not a grade; use A, B, C or D"))
+        })
     }
 }
 

@@ -14,6 +14,7 @@ mod log;
 mod look;
 mod model;
 mod outcome;
+mod posting;
 mod release;
 mod replay;
 mod score;

@@ -83,15 +83,24 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
+/// The features of the bank's endpoint: numbers with their range, and texts.
+const NUMBERS: [(&str, f64, f64); 6] = [
+    ("age", 18.0, 90.0),
+    ("balance", -500.0, 5_000.0),
+    ("campaign", 1.0, 9.0),
+    ("day", 1.0, 31.0),
+    ("pdays", -1.0, 300.0),
+    ("previous", 0.0, 5.0),
+];
+const TEXTS: [&str; 9] =
+    ["contact", "default", "education", "housing", "job", "loan", "marital", "month", "poutcome"];
+
 fn fields() -> Arc<[Field]> {
-    [
-        Field::number("age"),
-        Field::number("balance"),
-        Field::number("campaign"),
-        Field::text("job"),
-        Field::text("contact"),
-    ]
-    .into()
+    NUMBERS
+        .iter()
+        .map(|(name, ..)| Field::number(name))
+        .chain(TEXTS.iter().map(|name| Field::text(name)))
+        .collect()
 }
 
 /// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
@@ -121,21 +130,16 @@ fn outcome(stretch: &Stretch, row: u64, turn: u64) -> Outcome {
 }
 
 fn batch(stretch: &Stretch, rows: &[u64]) -> PredictionBatch {
-    let jobs = ["admin.", "technician", "services", "retired"];
-    let number = |salt: u64, least: f64, most: f64| {
-        let column = rows.iter().map(|row| {
-            (least + (most - least) * (random(stretch.seed ^ salt, *row) >> 11) as f64 / (1_u64 << 53) as f64)
-                .round()
-        });
-        Column::Number(column.collect())
-    };
-    let text = |salt: u64| {
-        let column =
-            rows.iter().map(|row| Some(jobs[(random(stretch.seed ^ salt, *row) % 4) as usize].into()));
-        Column::Text(column.collect())
-    };
-    let columns =
-        vec![number(2, 18.0, 90.0), number(3, -500.0, 5_000.0), number(4, 1.0, 9.0), text(5), text(6)];
+    let words = ["one", "another", "third", "last"];
+    let numbers = NUMBERS.iter().zip(2..).map(|((_, least, most), salt)| {
+        let share = |row: &u64| (random(stretch.seed ^ salt, *row) >> 11) as f64 / (1_u64 << 53) as f64;
+        Column::Number(rows.iter().map(|row| (least + (most - least) * share(row)).round()).collect())
+    });
+    let texts = (20..).take(TEXTS.len()).map(|salt| {
+        let word = |row: &u64| words[(random(stretch.seed ^ salt, *row) % 4) as usize];
+        Column::Text(rows.iter().map(|row| Some(word(row).into())).collect())
+    });
+    let columns = numbers.chain(texts).collect();
     let features = Frame::new(fields(), columns).unwrap_or_else(|_| Frame::empty(fields()));
     PredictionBatch { features, predictions: rows.iter().map(|row| prediction(stretch, *row)).collect() }
 }

@@ -15,6 +15,7 @@ mod erase;
 mod error;
 mod lake;
 mod log_repair;
+mod posting;
 pub mod profile;
 mod query;
 mod schema;
@@ -25,3 +26,4 @@ mod table;
 mod upload;
 
 pub use lake::{Limits, LocalLake};
+pub use posting::posting_rows;

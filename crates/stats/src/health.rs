@@ -5,12 +5,12 @@
 //! | check | question | method |
 //! | --- | --- | --- |
 //! | [`sample_ratio`] | did units land in the agreed shares | Lindon & Malek 2022, at any look |
-//! | [`crossover`] | how many units saw two variants | exact binomial test, Clopper & Pearson 1934 |
-//! | [`balance`] | did the groups differ before they were treated | standardised difference, Welch 1947, Holm 1979 |
+//! | [`crossover()`] | how many units saw two variants | exact binomial test, Clopper & Pearson 1934 |
+//! | [`balance()`] | did the groups differ before they were treated | standardised difference, Welch 1947, Holm 1979 |
 //! | [`runtime`] | were whole weeks seen | count |
 //! | [`maturity`] | has every outcome had its time | share per group |
 //!
-//! Only the first keeps its error when it is looked at daily. The tests of [`crossover`] and [`balance`] are
+//! Only the first keeps its error when it is looked at daily. The tests of [`crossover()`] and [`balance()`] are
 //! for one look: read them at the end, or with a strict `alpha`.
 
 pub mod balance;
@@ -61,9 +61,9 @@ pub struct SampleRatio {
 pub struct Checks {
     /// Of [`sample_ratio`].
     pub sample_ratio: Option<SampleRatio>,
-    /// Of [`crossover`].
+    /// Of [`crossover()`].
     pub crossover: Option<Crossover>,
-    /// Of [`balance`].
+    /// Of [`balance()`].
     pub balance: Option<Balance>,
     /// Of [`runtime`].
     pub runtime: Option<Runtime>,

@@ -129,6 +129,81 @@ pub async fn post(
     Ok(())
 }
 
+/// A posting as it stands in the ledger, with what it belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PostingRow {
+    /// Its id.
+    pub id: String,
+    /// The posting.
+    pub posting: Posting,
+    /// Its money.
+    pub currency: Currency,
+    /// When it was written.
+    pub at: Micros,
+    /// Initiative of its endpoint.
+    pub initiative: String,
+    /// `name@version` of the model of its release.
+    pub model: Option<String>,
+}
+
+/// The next `limit` postings of an endpoint in the order in which runs wrote them, after the one with that run and id.
+pub async fn postings(
+    connection: &mut Connection,
+    endpoint: &str,
+    (run, id): (i64, &str),
+    limit: i64,
+) -> Result<Vec<PostingRow>, StoreError> {
+    type Row = (
+        String,
+        Option<String>,
+        Option<String>,
+        i64,
+        String,
+        i64,
+        String,
+        String,
+        i64,
+        i64,
+        String,
+        Option<String>,
+        Option<i64>,
+    );
+    let rows: Vec<Row> = sqlx::query_as(
+        "select p.id, p.release_id, p.variant, p.day, p.kind, p.amount_minor, p.currency, p.grade, p.settle_run, p.at, \
+         e.initiative, r.model, r.model_version from posting p join endpoint e on e.name = p.endpoint \
+         left join release r on r.id = p.release_id \
+         where p.endpoint = $1 and (p.settle_run > $2 or (p.settle_run = $2 and p.id > $3)) \
+         order by p.settle_run, p.id limit $4",
+    )
+    .bind(endpoint)
+    .bind(run)
+    .bind(id)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(PostingRow {
+                id: row.0,
+                posting: Posting {
+                    endpoint: endpoint.to_owned(),
+                    release: row.1,
+                    variant: row.2.map(|word| word.parse()).transpose()?,
+                    day: i32::try_from(row.3).unwrap_or(i32::MAX),
+                    kind: PostingKind::parse(&row.4)?,
+                    amount_minor: row.5,
+                    grade: row.7.parse()?,
+                    settle_run: row.8,
+                },
+                currency: row.6.parse()?,
+                at: Micros(row.9),
+                initiative: row.10,
+                model: row.11.zip(row.12).map(|(name, version)| format!("{name}@{version}")),
+            })
+        })
+        .collect()
+}
+
 /// What is booked of a day: by kind, release (empty for none) and variant (empty for none), in minor units.
 pub async fn booked(
     connection: &mut Connection,

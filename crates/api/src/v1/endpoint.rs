@@ -8,6 +8,7 @@ use axum::routing::{delete, get, post};
 use greenlight_app::endpoint::{EndpointLine, EndpointView};
 use greenlight_app::lake::Erased;
 use greenlight_app::ledger::LedgerView;
+use greenlight_app::posting::{self, PostingQuery, Postings};
 use greenlight_app::reconciliation::{self, Days, Reconciliation};
 use greenlight_app::restatement::{self, Restate, Restated};
 use greenlight_app::settle::Settled;
@@ -26,6 +27,7 @@ pub(crate) fn router() -> Router<ApiState> {
         .route("/endpoints/{name}/settle", post(settle_now))
         .route("/endpoints/{name}/ledger", get(show_ledger))
         .route("/endpoints/{name}/ledger/verification", get(verify_ledger))
+        .route("/endpoints/{name}/ledger/postings", get(list_postings))
         .route("/endpoints/{name}/ledger/restatements", post(restate_ledger))
         .route("/endpoints/{name}/units/{unit}", delete(erase_unit))
 }
@@ -64,6 +66,15 @@ async fn show_ledger(
     Path(name): Path<String>,
 ) -> Answer<LedgerView> {
     Ok(Json(ledger::of_endpoint(&state.app, &caller.0, &name).await?))
+}
+
+async fn list_postings(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(name): Path<String>,
+    query: Result<Query<PostingQuery>, QueryRejection>,
+) -> Answer<Postings> {
+    Ok(Json(posting::list(&state.app, &caller.0, &name, &parsed(query)?).await?))
 }
 
 async fn restate_ledger(

@@ -13,6 +13,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/v1/endpoints/calls", "viewer scientist approver operator admin"),
     ("GET", "/v1/endpoints/calls/ledger", "viewer scientist approver operator admin"),
     ("GET", "/v1/endpoints/calls/ledger/verification", "approver operator admin"),
+    ("GET", "/v1/endpoints/calls/ledger/postings", "viewer scientist approver operator admin"),
     ("POST", "/v1/endpoints/calls/ledger/restatements", "operator admin"),
     ("GET", "/v1/initiatives/calls/value-versions", "viewer scientist approver operator admin"),
     ("GET", "/v1/endpoints/calls/predictions", "viewer scientist approver operator admin"),

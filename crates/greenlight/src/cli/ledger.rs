@@ -7,6 +7,7 @@ use greenlight_domain::money::{Currency, Money};
 use greenlight_domain::time::Micros;
 use serde_json::Value;
 
+use super::posting::Export;
 use super::{Server, show};
 use crate::demo::{report, text};
 use crate::failure::Failure;
@@ -22,6 +23,7 @@ pub(crate) enum Ledger {
     },
     Verify(Verify),
     Restate(RestateVerb),
+    Export(Export),
     /// The versions of an initiative's value model: what each counts, what decides, and what was restated.
     Versions {
         /// Initiative.
@@ -75,6 +77,7 @@ impl Ledger {
             Self::Show { endpoint, server } => show_endpoint(&endpoint, &server, json).await,
             Self::Verify(verb) => verb.run(json).await,
             Self::Restate(verb) => verb.run(json).await,
+            Self::Export(verb) => verb.run(json).await,
             Self::Versions { initiative, server } => {
                 let path = format!("/v1/initiatives/{initiative}/value-versions");
                 let found = server.client()?.get(&path).await?;

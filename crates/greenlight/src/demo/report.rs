@@ -22,6 +22,10 @@ pub(crate) fn ledger(ledger: &Value, release: &Value) -> String {
     let level = ledger["level"].as_f64().unwrap_or_default() * 100.0;
     let method = format!("against the holdout, randomised; {level:.0} % confidence sequence");
     rows.push(figure(currency, "Incremental value", &ledger["incremental"], &method));
+    if let Some(days) = ledger["run_rate"]["days"].as_u64() {
+        let how = format!("a year at the pace of the last {days} matured days; interval for one look");
+        rows.push(figure(currency, "Run rate (ARR)", &ledger["run_rate"]["annual"], &how));
+    }
     rows.push(figure(currency, "Cost", &ledger["cost"], "as the initiative states it"));
     rows.push(figure(currency, "Net of cost", &ledger["net"], "incremental less cost"));
     if let Some(point) = ledger["forecast"].as_array().and_then(|points| points.last()) {

@@ -1,10 +1,12 @@
 //! A value model that changes: what it counts from then on, what it decides, and history restated by it.
 
 use greenlight_app::apply::apply;
+use greenlight_app::posting::{self, PostingQuery, PostingView};
 use greenlight_app::reconciliation::{Days, reconcile};
 use greenlight_app::restatement::{Restate, Restated, restate};
 use greenlight_app::value_version::history;
 use greenlight_app::{AppError, Kind, ledger};
+use greenlight_domain::ledger::PostingKind;
 use greenlight_domain::manifest::Document;
 use greenlight_domain::time::Micros;
 
@@ -154,4 +156,41 @@ async fn what_it_refuses() {
     // What a release decides for and is judged by may not change under it.
     let other = count_by(&world, "outcomes.bought * features.none").await.unwrap_err();
     assert_eq!(other.kind(), Kind::Invalid, "{other}");
+}
+
+/// All postings of the endpoint, a few at a time.
+async fn postings(world: &World, after_run: i64) -> Vec<PostingView> {
+    let mut query = PostingQuery { after_run: Some(after_run), limit: Some(7), after: None };
+    let mut all = Vec::new();
+    for _ in 0..1_000 {
+        let page = posting::list(world.app(), &dana(), "calls", &query).await.unwrap();
+        assert!(page.postings.len() <= 7);
+        all.extend(page.postings);
+        let Some(next) = page.next else { return all };
+        query = PostingQuery { after: Some(next), limit: Some(7), after_run: None };
+    }
+    panic!("the list of postings does not end");
+}
+
+#[tokio::test]
+async fn postings_add_up_to_the_ledger_and_a_restatement_only_adds_some() {
+    let world = settled_world(305).await;
+    let before = postings(&world, 0).await;
+    let sum = |postings: &[PostingView], kind: PostingKind| -> i64 {
+        postings.iter().filter(|posting| posting.kind == kind).map(|posting| posting.amount_minor).sum()
+    };
+    assert_eq!(sum(&before, PostingKind::Gross), gross(&world).await);
+    assert!(before.iter().any(|posting| posting.model.as_deref() == Some("honest@1")), "{:?}", before[0]);
+    count_by(&world, ONE_MORE).await.unwrap();
+    let done = restated(&world, &asked(None, None, false)).await;
+    let after = postings(&world, 0).await;
+    assert_eq!(after[..before.len()], before, "what was posted stays as it is");
+    let added = postings(&world, done.settle_run.unwrap() - 1).await;
+    assert_eq!(after[before.len()..], added);
+    assert_eq!(sum(&added, PostingKind::Gross), done.gross_after_minor - done.gross_before_minor);
+    let incremental = done.incremental_after_minor - done.incremental_before_minor;
+    assert_eq!(sum(&added, PostingKind::Incremental), incremental);
+    let refused = PostingQuery { after: Some("x".into()), ..PostingQuery::default() };
+    let refused = posting::list(world.app(), &dana(), "calls", &refused).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Invalid);
 }

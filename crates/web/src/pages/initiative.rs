@@ -20,7 +20,7 @@ use maud::{Markup, html};
 use super::initiative_case;
 use crate::chart::forecast;
 use crate::components::figure::{figure, figure_or_none, sum, verdict};
-use crate::components::number::{count, counted, matured_share};
+use crate::components::number::{count, counted, matured_share, money as amount};
 use crate::components::{date, empty, release_table, stage, tiles};
 use crate::failure::answer;
 use crate::layout;
@@ -53,6 +53,9 @@ pub(crate) struct Money {
     pub(crate) randomised: u64,
     pub(crate) matured: u64,
     pub(crate) predictions: u64,
+    /// What a year at the newest pace is worth, and a month.
+    pub(crate) annual: Option<Figure>,
+    pub(crate) monthly: Option<Figure>,
     pub(crate) settled_until: Option<Micros>,
     pub(crate) currency: Currency,
 }
@@ -72,6 +75,8 @@ impl Money {
             net: gather(|l| l.net),
             cost: gather(|l| Some(l.cost)),
             gross: gather(|l| Some(l.gross)),
+            annual: gather(|l| l.run_rate.map(|rate| rate.annual)),
+            monthly: gather(|l| l.run_rate.map(|rate| rate.monthly)),
             forecast: newest.map(|p| Figure {
                 minor: p.forecast_minor[1],
                 low_minor: Some(p.forecast_minor[0]),
@@ -187,6 +192,15 @@ fn merged(view: &InitiativeView) -> Vec<ForecastPoint> {
     points
 }
 
+fn run_rate(money: &Money) -> Markup {
+    html! {
+        (figure_or_none(money.annual.as_ref(), "not before a matured week"))
+        @if let Some(monthly) = &money.monthly {
+            span.small.muted { "a year (ARR), or " (amount(monthly.minor, monthly.currency)) " a month (MRR), at the pace of the newest matured weeks" }
+        }
+    }
+}
+
 fn figures(money: &Money) -> Markup {
     let matured = html! {
         (matured_share(money.matured, money.predictions))
@@ -202,6 +216,7 @@ fn figures(money: &Money) -> Markup {
     tiles(&[
         ("Forecast so far", figure_or_none(money.forecast.as_ref(), "no settled day yet")),
         ("Cost so far", figure_or_none(money.cost.as_ref(), "none yet")),
+        ("Run rate", run_rate(money)),
         ("Earned after cost", figure_or_none(money.net.as_ref(), "not known yet")),
         ("Gross, all variants", figure_or_none(money.gross.as_ref(), "nothing yet")),
         ("Matured", matured),

@@ -15,7 +15,7 @@ use greenlight_domain::evidence::{Check, Gate, GateResult, Grade};
 use greenlight_domain::frame::Field;
 use greenlight_domain::gate::history::MonthFigures;
 use greenlight_domain::initiative::{InitiativeSpec, OutcomeMetric};
-use greenlight_domain::ledger::{DayStatistics, Figure, ForecastPoint};
+use greenlight_domain::ledger::{DayStatistics, Figure, ForecastPoint, RunRate};
 use greenlight_domain::money::{Amount, Currency};
 use greenlight_domain::policy::{
     AdvanceWhen, ApprovalPolicy, HistoryPolicy, PolicySpec, RolloutPolicy, RolloutStep, ShadowPolicy,
@@ -97,7 +97,23 @@ pub(crate) fn ledger(earned: Option<Figure>) -> LedgerView {
         positives,
         gross: Figure::counted(gross, Grade::A, EUR),
     };
+    let rate = |by: f64| {
+        earned.map(|f| Figure {
+            minor: f.minor * by,
+            low_minor: f.low_minor.map(|low| low * by),
+            high_minor: f.high_minor.map(|high| high * by),
+            ..f
+        })
+    };
     LedgerView {
+        run_rate: rate(6.0).zip(rate(0.5)).map(|(annual, monthly)| RunRate {
+            annual,
+            monthly,
+            days: 28,
+            from: day(30),
+            until: day(58),
+            level: 0.95,
+        }),
         endpoint: "calls".into(),
         initiative: "term-deposits".into(),
         gross: Figure::counted(12_345_678, Grade::A, EUR),
