@@ -160,7 +160,7 @@ fn optimal_numerator(alpha: f64) -> f64 {
 }
 
 /// The first step of a fixed-point iteration for [`optimal_numerator`].
-fn approximate_numerator(alpha: f64) -> f64 {
+pub(crate) fn approximate_numerator(alpha: f64) -> f64 {
     let target = -2.0 * alpha.ln();
     target + target.ln_1p()
 }

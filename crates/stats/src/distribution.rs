@@ -68,6 +68,12 @@ pub(crate) fn chi_square_tail(statistic: f64, freedom: f64) -> f64 {
     gamma::gamma_ur(freedom / 2.0, statistic / 2.0)
 }
 
+/// `P(a, x)`, the regularised lower incomplete gamma function, for finite `a > 0` and `x > 0`. The work grows with the
+/// root of `a`.
+pub(crate) fn gamma_lower(a: f64, x: f64) -> f64 {
+    gamma::gamma_lr(a, x)
+}
+
 /// Solves `two_sided_tail(x) = alpha` by Newton's method; `density` is that of one side, or nearly so.
 fn polish(start: f64, alpha: f64, tail: impl Fn(f64) -> f64, density: impl Fn(f64) -> f64) -> f64 {
     let mut x = start;

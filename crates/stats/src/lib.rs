@@ -10,6 +10,7 @@
 //! | --- | --- | --- |
 //! | what did the treated units earn against the holdout | [`incremental`] | Horvitz & Thompson 1952 |
 //! | how sure are we, looking every day | [`confidence_sequence`] | Waudby-Smith et al. 2024; Howard et al. 2021 |
+//! | the same for values with known bounds, without asymptotics | [`bounded_sequence`] | Howard et al. 2021; Waudby-Smith & Ramdas 2024 |
 //! | how sure are we, looking once | [`two_sample`], [`bootstrap`] | Welch 1947; Efron & Tibshirani 1993 |
 //! | the same, with what was known of the units beforehand | [`cuped`], [`post_stratification`] | Deng et al. 2013; Miratrix et al. 2013 |
 //! | a ratio of two means, such as orders per session | [`ratio`] | Deng, Knoblich & Lu 2018 |
@@ -31,6 +32,7 @@
 
 pub mod bandit;
 pub mod bootstrap;
+pub mod bounded_sequence;
 pub mod calibration;
 pub mod confidence_sequence;
 pub mod correlation;

@@ -1,6 +1,7 @@
 //! What the public functions promise: known answers of other programs, properties, and simulations.
 
 mod bandit;
+mod bounded_sequence;
 mod confidence_sequence;
 mod correlation;
 mod cuped;
