@@ -31,7 +31,7 @@ const MAX_REASON: usize = 2_000;
 pub struct Restate {
     /// From the beginning of the day that holds this moment; from the first one when absent.
     pub from: Option<Micros>,
-    /// Until the beginning of that day; everything that is settled when absent.
+    /// Until the beginning of that day; everything when absent, and what has not matured yet follows.
     pub until: Option<Micros>,
     /// Why, for those who read the ledger later.
     pub reason: String,
@@ -130,7 +130,9 @@ pub async fn restate(
     };
     if !request.dry_run {
         let run = cursor.run + 1;
-        let periods = taken_over(before.periods(), (from, Some(until)), newest.version);
+        // Without an end, what has not matured yet is counted by the newest version too.
+        let end = request.until.map(|_| until);
+        let periods = taken_over(before.periods(), (from, end), newest.version);
         book(app, actor, (&cursor, &periods), &restated, (reason, &changes)).await?;
         restated.settle_run = Some(run);
     }

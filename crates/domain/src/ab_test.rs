@@ -132,7 +132,7 @@ pub struct Readout {
     pub p_value: Option<f64>,
     /// The plain difference of mean money a unit, minor units.
     pub money_once: Option<Once>,
-    /// The plain relative difference of mean money a unit.
+    /// The plain relative difference of mean money a unit; absent where the control earns nothing.
     pub relative_once: Option<Once>,
     /// The plain difference of the shares of positive outcomes.
     pub positives_once: Option<Once>,
@@ -282,10 +282,11 @@ fn stratified(control: &Side, treatment: &Side, level: f64) -> Option<Once> {
     two_sample::normal(m1 - m0, v0 + v1, level).ok().map(once)
 }
 
-/// `treatment / control - 1` by the delta method, as in [`two_sample::welch_relative`].
+/// `treatment / control - 1`, where the control earns something, by the delta method, as in [`two_sample::welch_relative`].
 fn relative(control: &Side, treatment: &Side, level: f64) -> Option<Once> {
     let ((m0, v0), (m1, v1)) = (mean(control, treatment)?, mean(treatment, control)?);
-    if m0.abs() <= 0.0 {
+    // A share of a loss says nothing that a reader would expect of it.
+    if m0 <= 0.0 {
         return None;
     }
     let ratio = m1 / m0;

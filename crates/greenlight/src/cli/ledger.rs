@@ -200,7 +200,11 @@ fn versions(found: &Value) -> String {
             endpoint["decides_by"]
         );
         for period in endpoint["periods"].as_array().into_iter().flatten() {
-            let _ = writeln!(out, "  version {} counts from {}", period["version"], day_of(period, "from"));
+            let from = match day_of(period, "from").as_str() {
+                "1970-01-01" => "the beginning".to_owned(),
+                day => day.to_owned(),
+            };
+            let _ = writeln!(out, "  version {} counts from {from}", period["version"]);
         }
         for one in endpoint["restatements"].as_array().into_iter().flatten() {
             let _ = writeln!(

@@ -220,43 +220,7 @@ fn ab_test(test: &Value) -> String {
             .as_f64()
             .map_or_else(String::new, |minor| Money::new(minor.round() as i64, currency).to_string())
     };
-    let share = |value: &Value| value.as_f64().map_or_else(String::new, |v| format!("{:.2} %", v * 100.0));
-    let mut table = vec![row(["a unit", "difference", "low", "high", "p", "may be looked at"])];
-    let ends = |of: &Value, shown: &dyn Fn(&Value) -> String| {
-        [shown(&of["estimate"]), shown(&of["low"]), shown(&of["high"])]
-    };
-    let p = |value: &Value| value.as_f64().map_or_else(String::new, |p| format!("{p:.4}"));
-    let lines = [
-        ("money, by propensity", &test["effect"], &test["p_value"], "any time", true),
-        (
-            "money, plain means",
-            &test["money_once"]["difference"],
-            &test["money_once"]["p_value"],
-            "once",
-            true,
-        ),
-        (
-            "money, relative",
-            &test["relative_once"]["difference"],
-            &test["relative_once"]["p_value"],
-            "once",
-            false,
-        ),
-        (
-            "positive outcomes",
-            &test["positives_once"]["difference"],
-            &test["positives_once"]["p_value"],
-            "once",
-            false,
-        ),
-    ];
-    for (name, of, p_value, when, is_money) in lines {
-        if !of.is_null() {
-            let [estimate, low, high] = if is_money { ends(of, &money) } else { ends(of, &share) };
-            table.push(row([name, &estimate, &low, &high, &p(p_value), when]));
-        }
-    }
-    let _ = writeln!(out, "\n{}", render(&table));
+    let _ = writeln!(out, "\n{}", render(&differences(test, &money)));
     let mut arms = vec![row(["arm", "units", "positive", "errors", "money a unit"])];
     for arm in [&test["treatment"], &test["control"]] {
         let number = |name: &str| arm[name].to_string();
@@ -274,6 +238,38 @@ fn ab_test(test: &Value) -> String {
         let _ = writeln!(out, "  {} {}: {}", mark(check), text(check, "name"), text(check, "detail"));
     }
     out
+}
+
+/// How a figure is written.
+type Shown<'a> = &'a dyn Fn(&Value) -> String;
+
+/// A line a difference: of money by propensity and plain, relative, and of positive outcomes.
+fn differences(test: &Value, money: Shown<'_>) -> Vec<Vec<String>> {
+    let hundredths = |value: &Value, unit: &str| {
+        value.as_f64().map_or_else(String::new, |share| format!("{:.2} {unit}", share * 100.0))
+    };
+    let (share, points) =
+        (|value: &Value| hundredths(value, "%"), |value: &Value| hundredths(value, "points"));
+    let p = |value: &Value| match value.as_f64() {
+        None => String::new(),
+        Some(p) if p < 0.0001 => "< 0.0001".to_owned(),
+        Some(p) => format!("{p:.4}"),
+    };
+    let once: [(&str, &str, Shown<'_>); 3] = [
+        ("money, plain means", "money_once", money),
+        ("money, relative", "relative_once", &share),
+        ("positive outcomes", "positives_once", &points),
+    ];
+    let mut lines = vec![("money, by propensity", &test["effect"], &test["p_value"], "any time", money)];
+    for (name, field, shown) in once {
+        lines.push((name, &test[field]["difference"], &test[field]["p_value"], "once", shown));
+    }
+    let mut table = vec![row(["a unit", "difference", "low", "high", "p", "may be looked at"])];
+    for (name, of, p_value, when, shown) in lines.into_iter().filter(|line| !line.1.is_null()) {
+        let [estimate, low, high] = ["estimate", "low", "high"].map(|end| shown(&of[end]));
+        table.push(row([name, &estimate, &low, &high, &p(p_value), when]));
+    }
+    table
 }
 
 fn mark(value: &Value) -> &'static str {

@@ -14,7 +14,7 @@ use maud::{Markup, html};
 
 use crate::chart::sequence;
 use crate::components::figure::grade;
-use crate::components::number::{count, money_to_the_cent, percent};
+use crate::components::number::{count, decimal, money_to_the_cent, percent};
 use crate::components::{Tone, capitalised, empty, mark, scroll};
 use crate::failure::answer;
 use crate::layout;
@@ -81,6 +81,7 @@ fn differences(view: &AbTestView) -> Markup {
     let readout = &view.readout;
     let money = |minor: f64| money_to_the_cent(minor, view.currency);
     let share = |value: f64| percent(value, 2);
+    let points = |value: f64| format!("{} points", decimal(value * 100.0, 2));
     html! {
         section {
             h2 { "The difference a unit, treatment less control" }
@@ -100,7 +101,7 @@ fn differences(view: &AbTestView) -> Markup {
                         }
                         (plain("Money, plain means", readout.money_once.as_ref(), &money))
                         (plain("Money, plain means, relative", readout.relative_once.as_ref(), &share))
-                        (plain("Share of positive outcomes", readout.positives_once.as_ref(), &share))
+                        (plain("Share of positive outcomes", readout.positives_once.as_ref(), &points))
                     }
                 }
             }))

@@ -20,7 +20,7 @@ use maud::{Markup, html};
 use super::initiative_case;
 use crate::chart::forecast;
 use crate::components::figure::{figure, figure_or_none, sum, verdict};
-use crate::components::number::{count, counted, matured_share, money as amount};
+use crate::components::number::{count, counted, matured_share};
 use crate::components::{date, empty, release_table, stage, tiles};
 use crate::failure::answer;
 use crate::layout;
@@ -192,12 +192,10 @@ fn merged(view: &InitiativeView) -> Vec<ForecastPoint> {
     points
 }
 
-fn run_rate(money: &Money) -> Markup {
+fn run_rate(pace: Option<&Figure>) -> Markup {
     html! {
-        (figure_or_none(money.annual.as_ref(), "not before a matured week"))
-        @if let Some(monthly) = &money.monthly {
-            span.small.muted { "a year (ARR), or " (amount(monthly.minor, monthly.currency)) " a month (MRR), at the pace of the newest matured weeks" }
-        }
+        (figure_or_none(pace, "not before a matured week"))
+        @if pace.is_some() { span.small.muted { "at the pace of the newest matured weeks" } }
     }
 }
 
@@ -216,7 +214,8 @@ fn figures(money: &Money) -> Markup {
     tiles(&[
         ("Forecast so far", figure_or_none(money.forecast.as_ref(), "no settled day yet")),
         ("Cost so far", figure_or_none(money.cost.as_ref(), "none yet")),
-        ("Run rate", run_rate(money)),
+        ("A year at this pace (ARR)", run_rate(money.annual.as_ref())),
+        ("A month at this pace (MRR)", run_rate(money.monthly.as_ref())),
         ("Earned after cost", figure_or_none(money.net.as_ref(), "not known yet")),
         ("Gross, all variants", figure_or_none(money.gross.as_ref(), "nothing yet")),
         ("Matured", matured),

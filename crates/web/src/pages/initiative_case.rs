@@ -6,6 +6,7 @@ use greenlight_domain::business_case::Effect;
 use greenlight_domain::evidence::Grade;
 use greenlight_domain::ledger::Figure;
 use greenlight_domain::money::Amount;
+use greenlight_domain::time::Micros;
 use maud::{Markup, html};
 
 use crate::components::figure::{asserted, figure, figure_to_the_cent, grade};
@@ -94,7 +95,7 @@ fn versions(view: &InitiativeView, history: &ValueHistory) -> Markup {
         return html! {};
     }
     html! {
-        p { "This is version " (newest.version) ", applied by " (newest.created_by) " on " (date(newest.created_at)) "." }
+        p.versions { "This is version " (newest.version) ", applied by " (newest.created_by) " on " (date(newest.created_at)) "." }
         @for endpoint in &history.endpoints {
             @if endpoint.decides_by < newest.version {
                 (notice(Tone::Waiting, &format!(
@@ -104,9 +105,11 @@ fn versions(view: &InitiativeView, history: &ValueHistory) -> Markup {
             }
             @if let Some(last) = endpoint.periods.last() {
                 p.muted.small {
-                    "Version " (last.version) " counts the predictions of " (endpoint.endpoint) " from " (date(last.from))
-                    ". To count earlier ones by the newest: "
-                    code { "greenlight ledger restate " (endpoint.endpoint) " --reason … --dry-run" }
+                    "Version " (last.version) " counts the predictions of " (endpoint.endpoint) " from " (date(last.from)) "."
+                    @if began(view, &endpoint.endpoint).is_some_and(|first| first < last.from) {
+                        " To count earlier ones by the newest: "
+                        code { "greenlight ledger restate " (endpoint.endpoint) " --reason … --dry-run" }
+                    }
                 }
             }
         }
@@ -122,6 +125,11 @@ fn versions(view: &InitiativeView, history: &ValueHistory) -> Markup {
             }
         }
     }
+}
+
+/// The first settled day of an endpoint.
+fn began(view: &InitiativeView, endpoint: &str) -> Option<Micros> {
+    view.ledgers.iter().find(|ledger| ledger.endpoint == endpoint)?.since
 }
 
 fn restatements(view: &InitiativeView, history: &ValueHistory) -> Markup {
